@@ -1,0 +1,165 @@
+/* The state machine: a deterministic library. Commands of the log go in, results come out;
+ * it never reads a clock, a random number or a socket.
+ *
+ * Happy path: kv_open rebuilds the in-memory key index from SQLite; kv_begin, kv_apply for
+ * each committed log entry, kv_commit: one SQLite transaction that also records how far the
+ * log was applied. Reads (kv_range, kv_txn_read) see what kv_apply did at once. What can
+ * fail: a request (a status of api/status.h, the state is unchanged and the index still
+ * advances); opening (err); an error of SQLite while applying stops the process with a
+ * message, since the state would differ from the log.
+ *
+ * MVCC: every change of a key is an event with revision (rev) and sub-revision, appended to
+ * the table history in order; the index maps key -> versions in memory; semantics are
+ * etcd's (revision 1 when empty, one revision per request that changed something). All
+ * functions: loop thread, unless said otherwise. */
+#ifndef KVD_KV_KV_H
+#define KVD_KV_KV_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "api/status.h"
+#include "base/arena.h"
+#include "base/env.h"
+#include "base/err.h"
+#include "base/slice.h"
+#include "command.pb-c.h"
+#include "rpc.pb-c.h"
+
+struct kv;
+
+struct kv_options {
+    struct env *env;     /* only for the disk's sqlite_vfs name and the work lane */
+    const char *path;    /* of the SQLite database; made when missing */
+    size_t max_txn_ops;  /* 0: LIMIT_TXN_OPS */
+};
+
+int kv_open(struct kv **out, const struct kv_options *options, struct err *err);
+
+/* Commits nothing. Background jobs must have ended: see kv_idle. NULL is fine. */
+void kv_close(struct kv *kv);
+bool kv_idle(const struct kv *kv);
+
+/* ---- apply ---- */
+
+struct kv_entry {
+    uint64_t index;      /* must be applied + 1 */
+    uint64_t term;
+    uint64_t cluster_ms;
+    int64_t wall_ms;
+    struct slice payload; /* kvd.command.Batch; empty for entries that carry no command */
+};
+
+/* Asked before each command of an entry: the arena for its result, or NULL when nobody here
+ * waits for it (then no response is built). */
+struct kv_waiters {
+    struct arena *(*find)(void *owner, const Kvd__Command__Command *command);
+    /* The command's outcome: response (in the arena that find gave) when status is API_OK.
+     * Its headers carry the revision only; cluster, member and term are the caller's. Sent to
+     * the client only after kv_commit. */
+    void (*applied)(void *owner, const Kvd__Command__Command *command,
+                    enum api_status status, ProtobufCMessage *response);
+    void *owner;
+};
+
+void kv_begin(struct kv *kv);
+void kv_apply(struct kv *kv, const struct kv_entry *entry,
+              const struct kv_waiters *waiters);
+void kv_commit(struct kv *kv);
+
+/* ---- what is applied ---- */
+uint64_t kv_applied_index(const struct kv *kv);
+uint64_t kv_applied_term(const struct kv *kv);
+uint64_t kv_cluster_ms(const struct kv *kv);
+int64_t kv_revision(const struct kv *kv);
+int64_t kv_compact_revision(const struct kv *kv); /* -1: never */
+/* Equal on all members at equal applied index (decisions: commutative sum of row hashes). */
+uint64_t kv_state_hash(const struct kv *kv);
+
+struct kv_stats {
+    uint64_t keys;           /* live */
+    uint64_t versions;       /* in the index */
+    uint64_t index_bytes;    /* memory of the index */
+    int64_t db_bytes;        /* file */
+    int64_t db_bytes_in_use; /* file less its free pages */
+    int64_t wal_bytes;
+    uint64_t compaction_left; /* superseded rows not yet removed */
+    uint64_t checkpoints;
+};
+void kv_get_stats(struct kv *kv, struct kv_stats *out);
+
+/* ---- checks before the log (API layer) ---- */
+
+/* Field checks, operation counts and duplicate keys of a request, nested ones included:
+ * what etcd refuses before proposing. */
+enum api_status kv_check_range(const Etcdserverpb__RangeRequest *req);
+enum api_status kv_check_put(const Etcdserverpb__PutRequest *req);
+enum api_status kv_check_delete(const Etcdserverpb__DeleteRangeRequest *req);
+enum api_status kv_check_txn(const Etcdserverpb__TxnRequest *req, size_t max_ops);
+/* No put, delete or nested txn: is answered on the read path. */
+bool kv_txn_is_read_only(const Etcdserverpb__TxnRequest *req);
+/* Every op (both branches) asks for a serializable read; true for a txn without ops. */
+bool kv_txn_is_serializable(const Etcdserverpb__TxnRequest *req);
+
+/* ---- reads: of the applied state ---- */
+
+/* Short reads at once: at most page_keys candidates are looked at and page_bytes collected;
+ * if that does not suffice, *scan gets a cursor to be driven by kv_scan_step in later
+ * turns (the revision stays pinned; writes may go on in between) and *out is untouched.
+ * Response and cursor live in the arena. */
+struct kv_scan;
+enum api_status kv_range(struct kv *kv, const Etcdserverpb__RangeRequest *req,
+                         struct arena *arena, Etcdserverpb__RangeResponse **out,
+                         struct kv_scan **scan);
+
+/* One page more. 1: finished, *out or *status set; 0: call again. If compaction passes the
+ * pinned revision, *status is API_COMPACTED. */
+int kv_scan_step(struct kv_scan *scan, enum api_status *status,
+                 Etcdserverpb__RangeResponse **out);
+/* The call went away or finished. */
+void kv_scan_close(struct kv_scan *scan);
+
+/* A read-only txn, on one state. */
+enum api_status kv_txn_read(struct kv *kv, const Etcdserverpb__TxnRequest *req,
+                            struct arena *arena, Etcdserverpb__TxnResponse **out);
+
+/* ---- members, as they published themselves ---- */
+struct kv_member {
+    uint64_t id;
+    uint64_t store_id;
+    const char *name;
+    const char *const *client_urls;
+    size_t n_client_urls;
+    const char *const *peer_urls;
+    size_t n_peer_urls;
+};
+/* Sorted by id; borrowed until the next kv_apply. */
+size_t kv_members(const struct kv *kv, const struct kv_member **out);
+
+/* ---- upkeep: once a turn, after kv_commit ---- */
+
+/* One bounded slice of compaction (at most 500 rows, in its own transaction), starts and
+ * ends background checkpoints. True when there is more to do soon. */
+bool kv_upkeep(struct kv *kv);
+
+/* Physical removal up to the compact revision is finished. */
+bool kv_compaction_done(const struct kv *kv);
+
+/* Background: makes everything committed so far survive a power cut (fdatasync of the -wal
+ * on the work lane), then calls back on the loop with the applied index this covers. One at a
+ * time: false when one is under way. */
+bool kv_make_durable(struct kv *kv, void (*done)(void *owner, uint64_t applied),
+                     void *owner);
+
+/* Recomputes the state hash from the rows, slowly, in slices; false: a mismatch was found
+ * (bit rot). Called from upkeep's idle time. */
+bool kv_rescan_step(struct kv *kv);
+
+/* Planted bugs, for tests only. */
+enum kv_plant {
+    KV_PLANT_APPLIED_OUTSIDE_TXN = 1 << 0, /* applied index in a transaction of its own */
+};
+void kv_set_plants(struct kv *kv, unsigned plants);
+
+#endif

@@ -1,0 +1,69 @@
+/* What the daemon was told: flags, then environment (KVD_<FLAG>, then ETCD_<FLAG>), then the
+ * file of --config-file, then defaults. Read once into one struct that never changes. */
+#ifndef KVD_NODE_CONFIG_H
+#define KVD_NODE_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/limits.h"
+#include "base/log.h"
+
+#define CONFIG_URLS_MAX 8
+
+struct config_url {
+    char *text;    /* as given: http://host:port */
+    char *address; /* host:port, IPv6 in brackets */
+};
+
+struct config_urls {
+    struct config_url items[CONFIG_URLS_MAX];
+    size_t n;
+};
+
+/* One name=url pair list of --initial-cluster, gathered by name. */
+struct config_peer {
+    char *name;
+    struct config_urls urls; /* sorted by text */
+};
+
+struct config {
+    char *name;
+    char *data_dir;
+    struct config_urls listen_client;
+    struct config_urls advertise_client;
+    struct config_urls listen_peer;
+    struct config_urls advertise_peer; /* --initial-advertise-peer-urls */
+    struct config_peer peers[LIMIT_MEMBERS]; /* --initial-cluster, sorted by name */
+    size_t n_peers;
+    char *cluster_token;
+    bool cluster_new; /* --initial-cluster-state=new */
+    uint32_t heartbeat_ms;
+    uint32_t election_ms;
+    uint64_t max_request_bytes;
+    uint32_t max_txn_ops;
+    uint32_t max_streams;
+    int64_t quota_bytes;
+    uint64_t snapshot_count;
+    enum log_level log_level;
+    enum log_format log_format;
+};
+
+/* What main should do after parsing. */
+enum config_verdict { CONFIG_RUN, CONFIG_PRINTED /* --help, --version: exit 0 */, CONFIG_CHECKED };
+
+/* environ-style list of NAME=value. err: one line naming the option, what is wrong and what
+ * would be right (a suggestion for an unknown one). The caller closes the config in any case. */
+int config_parse(struct config *out, int argc, char **argv, char **environment,
+                 enum config_verdict *verdict, struct err *err);
+void config_close(struct config *config);
+
+/* A config without command line, for tests and simulation: a one-member default. */
+void config_defaults(struct config *out);
+
+/* Logs the settings that are not defaults, and the ETCD_* variables that were used. */
+void config_log(const struct config *config);
+
+#endif

@@ -1,0 +1,39 @@
+/* A client connection: one stream of bytes, sniffed as HTTP/2 (gRPC) or HTTP/1.1 (pages).
+ * Output is gathered during the turn and written once per connection by conns_flush. */
+#ifndef KVD_NODE_CONN_H
+#define KVD_NODE_CONN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/env.h"
+#include "wire/wire.h"
+
+struct node;
+struct conns; /* all client connections and listeners of a node */
+struct conn;
+
+/* Calls of a connection go to call.h. */
+int conns_open(struct conns **out, struct node *node, struct env *env, struct err *err);
+int conns_listen(struct conns *conns, const char *address, struct err *err);
+
+/* Starts taking connections: only once the member may answer. */
+void conns_accept(struct conns *conns);
+
+/* Output may be waiting on this connection: flush it at the end of the turn. */
+void conn_mark(struct conn *conn);
+const char *conn_address(const struct conn *conn);
+
+/* Writes what was marked, once per connection; then frees connections that ended. */
+void conns_flush(struct conns *conns);
+
+/* Handshake and idle limits; called from the turn about once a second. */
+void conns_tick(struct conns *conns, uint64_t now_ms);
+
+/* Graceful stop: no new connections, GOAWAY on the open ones. conns_count falls to 0. */
+void conns_go_away(struct conns *conns);
+size_t conns_count(const struct conns *conns);
+void conns_close(struct conns *conns);
+
+#endif

@@ -1,0 +1,37 @@
+/* A member: builds everything in order and tears it down in reverse. Nothing below it knows
+ * libuv; the rim (main.c and env_uv.c in the daemon, tests/sim in the simulation) owns the real
+ * loop and calls node_turn after whatever arrived, or when the deadline has come. */
+#ifndef KVD_NODE_NODE_H
+#define KVD_NODE_NODE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/env.h"
+#include "base/err.h"
+#include "node/config.h"
+
+struct node;
+
+/* Opens the data directory (made when missing, locked; refused when it belongs to another
+ * cluster or member or was written by a newer version), state machine and log, binds the
+ * listeners. On failure nothing on disk was changed and err is one line that says what is
+ * wrong and what to do. */
+int node_open(struct node **out, const struct config *config, struct env *env,
+              struct err *err);
+
+/* One turn (turn.c): the fixed order of work. */
+void node_turn(struct node *node);
+
+/* env_mono_ms at which node_turn wants to be called although nothing arrived. */
+uint64_t node_deadline_ms(const struct node *node);
+
+/* Graceful stop: hands leadership over, says goodbye to clients, drains; at most 5 s. */
+void node_stop(struct node *node);
+bool node_stopped(const struct node *node);
+
+/* Frees everything, at once. Jobs under way must have ended: see node_idle. */
+bool node_idle(const struct node *node);
+void node_close(struct node *node);
+
+#endif

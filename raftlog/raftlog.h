@@ -1,0 +1,180 @@
+/* The replicated log: opaque entries in a total order, the same on every member.
+ *
+ * Happy path: raftlog_open loads vote and log; each turn of the loop feeds frames of other
+ * members (raftlog_receive) and the turn's payloads (raftlog_propose), then raftlog_turn
+ * lets libraft decide, starts the log write and hands frames to the links; raftlog_next
+ * yields entries that a quorum has on disk, which the caller applies and reports with
+ * raftlog_applied. What can fail: a proposal on a member that does not lead
+ * (ERR_NOT_LEADER, never submitted), a full pipeline (ERR_FULL), a read whose leader
+ * changed (ERR_CANCELED). An error of the disk stops the process.
+ *
+ * The library reads clock, random numbers and files through struct env only. All functions
+ * are called on the loop's thread and none calls back into its caller except where said.
+ *
+ * Consensus: D. Ongaro, "Consensus: Bridging Theory and Practice" (2014), decided by
+ * libraft's raft_step; guards in guard.c; linearizable reads by section 6.4. */
+#ifndef KVD_RAFTLOG_RAFTLOG_H
+#define KVD_RAFTLOG_RAFTLOG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/env.h"
+#include "base/err.h"
+#include "base/list.h"
+#include "base/slice.h"
+
+struct raftlog;
+
+enum raftlog_entry_type {
+    RAFTLOG_COMMAND = 1, /* a payload that raftlog_propose took */
+    RAFTLOG_NOOP = 2,    /* the first entry of a term; nothing to apply */
+    RAFTLOG_CHANGE = 3,  /* a configuration; payload private to raftlog */
+};
+
+struct raftlog_entry {
+    uint64_t index;
+    uint64_t term;
+    enum raftlog_entry_type type;
+    uint64_t cluster_ms; /* cluster time: never decreases from entry to entry; stands still
+                            while there is no leader */
+    int64_t wall_ms;     /* the leader's wall clock, for people */
+    struct slice payload;
+};
+
+struct raftlog_voter {
+    uint64_t id; /* never 0 */
+};
+
+struct raftlog_events {
+    /* A frame for another member's link, complete with header and checksum (link.h). The
+     * bytes are borrowed for the call. May be dropped. Called from raftlog_turn only. */
+    void (*send)(void *owner, uint64_t to, struct slice frame);
+    /* Bytes not yet taken by the socket of that member's link; SIZE_MAX without a link. */
+    size_t (*backlog)(void *owner, uint64_t to);
+};
+
+struct raftlog_options {
+    struct env *env;
+    const char *dir; /* the data directory; files used: vote, log/ */
+    uint64_t id;     /* this member */
+    /* The bootstrap configuration, sorted by id: entry 1, byte-identical on all members.
+     * Used when the log is empty, otherwise compared with entry 1 where it is still held. */
+    const struct raftlog_voter *voters;
+    size_t n_voters;
+    uint64_t applied; /* entries up to here are in the state machine and durable there */
+    uint64_t applied_term;
+    uint32_t heartbeat_ms;
+    uint32_t election_ms;
+    const struct raftlog_events *events;
+    void *owner;
+};
+
+/* On failure *out is untouched and err says what is wrong, in which file at which offset,
+ * and what to do. ERR_CORRUPT, ERR_IO, ERR_VERSION. */
+int raftlog_open(struct raftlog **out, const struct raftlog_options *options,
+                 struct err *err);
+
+/* Waits for the log write under way, cancels waiting reads, frees. NULL is fine. */
+void raftlog_close(struct raftlog *log);
+
+/* A decoded peer frame of raftlog's types (link.h) from a member whose handshake was
+ * accepted. Frames that make no sense are dropped and counted. */
+struct link_frame;
+void raftlog_receive(struct raftlog *log, uint64_t from, const struct link_frame *frame);
+
+/* Appends one entry with this payload (copied). ERR_NOT_LEADER, ERR_FULL (over
+ * LIMIT_UNCOMMITTED_BYTES), ERR_TOO_BIG (over LIMIT_ENTRY_BYTES). *index gets its place. The entry is
+ * written and sent by the next raftlog_turn. */
+int raftlog_propose(struct raftlog *log, struct slice payload, uint64_t *index);
+
+/* One round of work: timers, what arrived, log writes, frames to send. */
+void raftlog_turn(struct raftlog *log);
+
+/* env_mono_ms at which raftlog_turn wants to be called although nothing arrived. */
+uint64_t raftlog_deadline_ms(const struct raftlog *log);
+
+/* The next committed entry that is stored here and not yet taken, or false. The entry's
+ * payload is borrowed until the next raftlog_turn. Only the loop of the caller decides how
+ * many to take. */
+bool raftlog_next(struct raftlog *log, struct raftlog_entry *out);
+
+/* Entries up to index are in the state machine (not necessarily durable). Opens read
+ * gates. */
+void raftlog_applied(struct raftlog *log, uint64_t index);
+
+/* The state machine's own store would survive a power cut with everything up to index:
+ * the log may be truncated up to there once every member has stored it. */
+void raftlog_durable(struct raftlog *log, uint64_t index);
+
+/* Linearizable read gate, on any member. Embedded in the caller's struct; raftlog's from
+ * submit until done runs (inside raftlog_turn or raftlog_applied, never inside
+ * raftlog_read). rc: 0 - the state applied now may be read; ERR_CANCELED - the leader
+ * changed or the log is closing; ERR_NOT_LEADER - no leader is known within the election
+ * timeout. */
+struct raftlog_read {
+    void (*done)(struct raftlog_read *read, int rc);
+    struct list link;    /* private */
+    uint64_t index;      /* private */
+    uint64_t started_ms; /* private */
+    uint64_t sequence;   /* private */
+};
+
+void raftlog_read(struct raftlog *log, struct raftlog_read *read);
+
+/* Takes a read back; done is not called. */
+void raftlog_read_cancel(struct raftlog *log, struct raftlog_read *read);
+
+enum raftlog_role { RAFTLOG_FOLLOWER, RAFTLOG_CANDIDATE, RAFTLOG_LEADER };
+
+struct raftlog_status {
+    enum raftlog_role role;
+    uint64_t id;
+    uint64_t term;
+    uint64_t leader;        /* 0: none known */
+    uint64_t commit_index;  /* as far as known here */
+    uint64_t applied_index; /* as reported */
+    uint64_t last_index;    /* of the log in memory */
+    uint64_t stored_index;  /* on this disk */
+    uint64_t first_index;   /* oldest entry held */
+    bool ready;             /* leads and has committed an entry of its own term */
+    uint64_t log_bytes;     /* on disk */
+    uint64_t fsyncs;        /* since open */
+    uint64_t fsync_ns;      /* sum of their times */
+    uint64_t fsync_max_ns;
+    uint64_t dropped_frames; /* that made no sense */
+    uint64_t elections;      /* won or lost by this member since open */
+};
+
+void raftlog_get_status(const struct raftlog *log, struct raftlog_status *out);
+
+/* Match index of a member as the leader sees it; 0 when not leading or unknown. */
+uint64_t raftlog_match(const struct raftlog *log, uint64_t member);
+
+/* Hands leadership to another voter (0: the one furthest along). ERR_NOT_LEADER when this
+ * member does not lead, ERR_NOT_FOUND for an unknown one, ERR_BUSY while one is under way,
+ * ERR_UNSUPPORTED when there is no other voter. Progress shows in the status. */
+int raftlog_transfer(struct raftlog *log, uint64_t to);
+
+/* The link to a member came up or went down: reads and probes react at once. */
+void raftlog_link_changed(struct raftlog *log, uint64_t member, bool up);
+
+/* Planted bugs and switched-off guards, for tests only: a bit set of enum raftlog_plant.
+ * Proves that the simulation finds them. */
+enum raftlog_plant {
+    RAFTLOG_PLANT_ACK_BEFORE_FSYNC = 1 << 0,
+    RAFTLOG_PLANT_READ_WITHOUT_ROUND = 1 << 1,
+    RAFTLOG_PLANT_APPLY_BEYOND_STORED = 1 << 2,
+    RAFTLOG_PLANT_NO_R1 = 1 << 3,
+    RAFTLOG_PLANT_NO_R2 = 1 << 4,
+    RAFTLOG_PLANT_NO_R3 = 1 << 5,
+    RAFTLOG_PLANT_NO_R4 = 1 << 6,
+    RAFTLOG_PLANT_NO_R5 = 1 << 7,
+    RAFTLOG_PLANT_NO_R6 = 1 << 8,
+    RAFTLOG_PLANT_NO_R8 = 1 << 9,
+    RAFTLOG_PLANT_NO_R9 = 1 << 10,
+};
+void raftlog_set_plants(struct raftlog *log, unsigned plants);
+
+#endif
