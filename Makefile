@@ -34,11 +34,11 @@ SRC_node    := $(filter-out node/main.c,$(wildcard node/*.c))
 SRC_cli     := $(filter-out cli/main.c,$(wildcard cli/*.c))
 LIBS_DAEMON := node raftlog kv wire api base
 LIBS_CLI    := cli wire api base
-LIBS_TEST   := cli node raftlog kv wire api base
-LIB_NAMES   := base api wire raftlog kv node cli
+SRC_sim     := $(filter-out tests/sim/main.c,$(wildcard tests/sim/*.c))
+LIBS_TEST   := sim cli node raftlog kv wire api base
+LIB_NAMES   := base api wire raftlog kv node cli sim
 
 UNIT_SRC := $(wildcard tests/unit/*/test_*.c)
-SIM_SRC  := $(wildcard tests/sim/*.c)
 
 obj     = $(patsubst $(B)/gen/%.c,$(B)/$(1)/gen/%.o,$(patsubst %.c,$(B)/$(1)/%.o,$(filter-out $(B)/gen/%,$(2))) $(filter $(B)/gen/%,$(2)))
 libs    = $(foreach l,$(2),$(B)/$(1)/lib$(l).a)
@@ -81,7 +81,7 @@ $(B)/$(1)/kvctl: $(B)/$(1)/cli/main.o $(call libs,$(1),$(LIBS_CLI))
 $(B)/$(1)/tests/unit/%: $(B)/$(1)/tests/unit/%.o $(call libs,$(1),$(LIBS_TEST))
 	$(CC) $(2) $(LDFLAGS) -o $$@ $$< $(call libs,$(1),$(LIBS_TEST)) -lcriterion $(THIRD)
 
-$(B)/$(1)/sim: $(call obj,$(1),$(SIM_SRC)) $(call libs,$(1),$(LIBS_TEST))
+$(B)/$(1)/sim: $(B)/$(1)/tests/sim/main.o $(call libs,$(1),$(LIBS_TEST))
 	$(CC) $(2) $(LDFLAGS) -o $$@ $$^ $(THIRD)
 endef
 $(eval $(call flavour,rel,$(RELEASE)))

@@ -1,10 +1,11 @@
 /* Decoding of protobuf bytes that a stranger sent.
  *
- * protobuf-c recurses without a limit, accepts invalid UTF-8 and multiplies small inputs in
- * memory; so the bytes are first walked along the message's descriptor, without recursion, and refused
- * when they nest deeper than LIMIT_MESSAGE_DEPTH, hold more than LIMIT_MESSAGE_FIELDS
- * submessages or repeated elements, a string field that is not UTF-8, or a truncated field.
- * Only then are they unpacked into an arena with a ceiling, unknown fields dropped. */
+ * protobuf-c recurses without a limit, accepts invalid UTF-8 and multiplies small inputs
+ * in memory; so the bytes are first walked along the message's descriptor, without
+ * recursion, and refused when they nest deeper than LIMIT_MESSAGE_DEPTH, hold more than
+ * LIMIT_MESSAGE_FIELDS submessages or repeated elements, a string field that is not
+ * UTF-8, or a truncated field. Only then are they unpacked into an arena with a ceiling,
+ * unknown fields dropped. */
 #ifndef KVD_API_DECODE_H
 #define KVD_API_DECODE_H
 
@@ -14,12 +15,13 @@
 #include "base/err.h"
 #include "base/slice.h"
 
-/* NULL on failure, with the reason in err: ERR_INVALID or ERR_TOO_BIG. The message lives as
- * long as the arena; never call its free_unpacked. Bytes fields are copies. */
+/* NULL on failure, with the reason in err: ERR_INVALID or ERR_TOO_BIG. The message lives
+ * as long as the arena; never call its free_unpacked. Bytes fields are copies. */
 ProtobufCMessage *api_decode(const ProtobufCMessageDescriptor *type, struct slice bytes,
                              struct arena *arena, struct err *err);
 
-/* ProtobufCAllocator over an arena (free is a no-op; an allocation over the ceiling fails). */
+/* ProtobufCAllocator over an arena (free is a no-op; an allocation over the ceiling
+ * fails). */
 ProtobufCAllocator api_allocator(struct arena *arena);
 
 #endif

@@ -23,7 +23,8 @@ void arena_close(struct arena *a);
 /* Forgets everything but keeps the newest block for reuse. */
 void arena_reset(struct arena *a);
 
-/* Aligned for any type; NULL when the ceiling would be passed: for sizes a client chose. */
+/* Aligned for any type; NULL when the ceiling would be passed: for sizes a client chose.
+ */
 void *arena_try(struct arena *a, size_t size);
 
 /* As arena_try, but passing the ceiling is our mistake and stops the process. */

@@ -31,8 +31,8 @@ static inline size_t buf_len(const struct buf *b)
     return b->to - b->from;
 }
 
-/* Room for len more bytes, at the end, or NULL when that would pass the ceiling. The bytes
- * count once buf_commit says how many were written. */
+/* Room for len more bytes, at the end, or NULL when that would pass the ceiling. The
+ * bytes count once buf_commit says how many were written. */
 uint8_t *buf_reserve(struct buf *b, size_t len);
 void buf_commit(struct buf *b, size_t len);
 

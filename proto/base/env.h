@@ -1,7 +1,7 @@
 /* The world outside: clock, randomness, worker threads, disk and network. Real in the
  * daemon (node/env_uv.c), simulated in tests/sim, so that a whole cluster runs in one
- * process from one seed. Nothing else in kvd reads a clock, a random number, a file of the
- * data directory or a socket.
+ * process from one seed. Nothing else in kvd reads a clock, a random number, a file of
+ * the data directory or a socket.
  *
  * All calls are made on the loop's thread unless said otherwise. */
 #ifndef KVD_BASE_ENV_H
@@ -103,7 +103,8 @@ struct net_ops {
     void (*pause_accept)(struct listener *listener, bool paused);
     struct stream *(*connect)(struct net *net, const char *address,
                               const struct stream_events *events, void *owner);
-    void (*attach)(struct stream *stream, const struct stream_events *events, void *owner);
+    void (*attach)(struct stream *stream, const struct stream_events *events,
+                   void *owner);
     /* Copies what the socket does not take at once. Errors arrive as ended. The caller
      * watches backlog; it is bounded by LIMIT_STREAM_BACKLOG, beyond which the stream
      * breaks. */
@@ -124,8 +125,8 @@ struct net {
 /* ---- all of it ---- */
 
 struct env_ops {
-    uint64_t (*mono_ns)(struct env *env);  /* any thread; never goes back */
-    int64_t (*wall_ms)(struct env *env);   /* for people, never for decisions */
+    uint64_t (*mono_ns)(struct env *env); /* any thread; never goes back */
+    int64_t (*wall_ms)(struct env *env);  /* for people, never for decisions */
     void (*random)(struct env *env, void *bytes, size_t len);
     void (*submit)(struct env *env, enum env_lane lane, struct env_job *job);
     /* Asks for a turn of the loop at once, although nothing arrived. */

@@ -8,41 +8,41 @@
 #define GIB (1024ull * MIB)
 
 /* Requests. */
-#define LIMIT_REQUEST_BYTES     (1536 * KIB) /* --max-request-bytes */
-#define LIMIT_REQUEST_OVERHEAD  (512 * KIB)  /* gRPC message = request bytes + this */
-#define LIMIT_TXN_OPS           128          /* --max-txn-ops */
-#define LIMIT_MESSAGE_DEPTH     130          /* nesting of one protobuf message */
-#define LIMIT_MESSAGE_FIELDS    65536        /* submessages in one message */
-#define LIMIT_CALL_ARENA        (32 * MIB)   /* memory of one call's decoded request */
-#define LIMIT_RESPONSE_BYTES    (512 * MIB)  /* one reply */
-#define LIMIT_HEADER_BYTES      (16 * KIB)   /* header list of one HTTP/2 stream */
+#define LIMIT_REQUEST_BYTES    (1536 * KIB) /* --max-request-bytes */
+#define LIMIT_REQUEST_OVERHEAD (512 * KIB)  /* gRPC message = request bytes + this */
+#define LIMIT_TXN_OPS          128          /* --max-txn-ops */
+#define LIMIT_MESSAGE_DEPTH    130          /* nesting of one protobuf message */
+#define LIMIT_MESSAGE_FIELDS   65536        /* submessages in one message */
+#define LIMIT_CALL_ARENA       (32 * MIB)   /* memory of one call's decoded request */
+#define LIMIT_RESPONSE_BYTES   (512 * MIB)  /* one reply */
+#define LIMIT_HEADER_BYTES     (16 * KIB)   /* header list of one HTTP/2 stream */
 
 /* Connections. */
-#define LIMIT_CONNECTIONS       16384
-#define LIMIT_STREAMS           1024         /* open calls of one connection */
-#define LIMIT_STREAM_BACKLOG    (1 * GIB)
-#define STREAM_LOW              (256 * KIB)  /* below this a stream counts as drained */
-#define LIMIT_HANDSHAKE_MS      10000        /* until the first complete preface */
-#define LIMIT_CONTROL_FRAMES    2000         /* a second on one connection */
+#define LIMIT_CONNECTIONS    16384
+#define LIMIT_STREAMS        1024 /* open calls of one connection */
+#define LIMIT_STREAM_BACKLOG (1 * GIB)
+#define STREAM_LOW           (256 * KIB) /* below this a stream counts as drained */
+#define LIMIT_HANDSHAKE_MS   10000       /* until the first complete preface */
+#define LIMIT_CONTROL_FRAMES 2000        /* a second on one connection */
 
 /* The log. */
-#define LIMIT_ENTRY_BYTES       (4 * MIB)    /* payload of one log entry */
-#define LIMIT_BATCH_BYTES       (1 * MIB)    /* a turn's commands are split above this */
-#define LIMIT_UNCOMMITTED_BYTES (64 * MIB)   /* proposals are refused above this */
-#define LIMIT_APPLY_LAG         5000         /* committed - applied entries; as above */
-#define LIMIT_PENDING_CALLS     65536        /* calls waiting for the log */
-#define LIMIT_LOG_CACHE         (32 * MIB)   /* recent entries kept in memory */
-#define LIMIT_SEGMENT_BYTES     (64 * MIB)   /* one log file */
-#define LIMIT_CHUNK_BYTES       (1 * MIB)    /* entries in one AppendEntries */
+#define LIMIT_ENTRY_BYTES       (4 * MIB)  /* payload of one log entry */
+#define LIMIT_BATCH_BYTES       (1 * MIB)  /* a turn's commands are split above this */
+#define LIMIT_UNCOMMITTED_BYTES (64 * MIB) /* proposals are refused above this */
+#define LIMIT_APPLY_LAG         5000       /* committed - applied entries; as above */
+#define LIMIT_PENDING_CALLS     65536      /* calls waiting for the log */
+#define LIMIT_LOG_CACHE         (32 * MIB) /* recent entries kept in memory */
+#define LIMIT_SEGMENT_BYTES     (64 * MIB) /* one log file */
+#define LIMIT_CHUNK_BYTES       (1 * MIB)  /* entries in one AppendEntries */
 #define LIMIT_CHUNK_ENTRIES     1024
-#define LIMIT_INFLIGHT_ENTRIES  4096         /* to one follower */
+#define LIMIT_INFLIGHT_ENTRIES  4096 /* to one follower */
 #define LIMIT_PEER_FRAME        (8 * MIB)
-#define LIMIT_PEER_BACKLOG      (16 * MIB)   /* unsent bytes to one member */
+#define LIMIT_PEER_BACKLOG      (16 * MIB) /* unsent bytes to one member */
 #define LIMIT_MEMBERS           9
 
 /* The state machine. */
-#define LIMIT_WAL_BYTES         (128 * MIB)  /* proposals are held back above this */
-#define WAL_CHECKPOINT_BYTES    (16 * MIB)
-#define LIMIT_APPLY_BATCH       2048         /* log entries in one SQLite transaction */
+#define LIMIT_WAL_BYTES      (128 * MIB) /* proposals are held back above this */
+#define WAL_CHECKPOINT_BYTES (16 * MIB)
+#define LIMIT_APPLY_BATCH    2048 /* log entries in one SQLite transaction */
 
 #endif

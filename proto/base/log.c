@@ -14,8 +14,10 @@ static enum log_format line_format = LOG_JSON;
 static void (*line_sink)(void *owner, const char *line);
 static void *line_owner;
 
-static const char *const level_names[] = {
-    [LOG_DEBUG] = "debug", [LOG_INFO] = "info", [LOG_WARN] = "warn", [LOG_ERROR] = "error"};
+static const char *const level_names[] = {[LOG_DEBUG] = "debug",
+                                          [LOG_INFO] = "info",
+                                          [LOG_WARN] = "warn",
+                                          [LOG_ERROR] = "error"};
 
 struct line {
     char text[LOG_LINE_MAX];

@@ -1,5 +1,5 @@
-/* Log lines on stderr: one JSON object a line with ts, level, msg and the caller's fields,
- * or plain text for consoles. Secrets never come here. Any thread. */
+/* Log lines on stderr: one JSON object a line with ts, level, msg and the caller's
+ * fields, or plain text for consoles. Secrets never come here. Any thread. */
 #ifndef KVD_BASE_LOG_H
 #define KVD_BASE_LOG_H
 
@@ -19,8 +19,10 @@ struct log_field {
     uint64_t unsigned_number;
 };
 
-#define LOG_TEXT(n, v) ((struct log_field){.name = (n), .type = LOG_FIELD_TEXT, .text = (v)})
-#define LOG_INT(n, v)  ((struct log_field){.name = (n), .type = LOG_FIELD_INT, .number = (v)})
+#define LOG_TEXT(n, v)                                                                   \
+    ((struct log_field){.name = (n), .type = LOG_FIELD_TEXT, .text = (v)})
+#define LOG_INT(n, v)                                                                    \
+    ((struct log_field){.name = (n), .type = LOG_FIELD_INT, .number = (v)})
 #define LOG_UINT(n, v)                                                                   \
     ((struct log_field){.name = (n), .type = LOG_FIELD_UINT, .unsigned_number = (v)})
 /* Member, cluster and store ids: 16 hex digits. */
@@ -39,9 +41,10 @@ void log_write(enum log_level level, const char *msg, const struct log_field *fi
                int n_fields);
 
 #define LOG_(level, msg, ...)                                                            \
-    log_write((level), (msg), (const struct log_field[]){{0}, ##__VA_ARGS__} + 1,       \
+    log_write((level), (msg), (const struct log_field[]){{0}, ##__VA_ARGS__} + 1,        \
               (int)(sizeof((const struct log_field[]){{0}, ##__VA_ARGS__}) /             \
-                    sizeof(struct log_field)) - 1)
+                    sizeof(struct log_field)) -                                          \
+                  1)
 #define log_debug(msg, ...) LOG_(LOG_DEBUG, msg, ##__VA_ARGS__)
 #define log_info(msg, ...)  LOG_(LOG_INFO, msg, ##__VA_ARGS__)
 #define log_warn(msg, ...)  LOG_(LOG_WARN, msg, ##__VA_ARGS__)

@@ -1,0 +1,138 @@
+#include "tests/sim/revision_order.h"
+
+#include <criterion/criterion.h>
+#include <string.h>
+
+static const struct event two_writes[] = {{2, 0, 11}, {3, 0, 12}};
+
+static void add(struct history *history, struct op op)
+{
+    size_t place = history_invoke(history, &op);
+
+    if (op.outcome != OP_PENDING) {
+        history_answer(history, place, op.answered, &op);
+    }
+}
+
+static struct op write_at(uint64_t value, int64_t revision, uint64_t invoked)
+{
+    return (struct op){.kind = OP_WRITE,
+                       .outcome = OP_DONE,
+                       .value = value,
+                       .revision = revision,
+                       .invoked = invoked,
+                       .answered = invoked + 5};
+}
+
+static struct op read_at(uint64_t seen, int64_t revision, uint64_t invoked)
+{
+    return (struct op){.kind = OP_READ,
+                       .outcome = OP_DONE,
+                       .seen = seen,
+                       .revision = revision,
+                       .invoked = invoked,
+                       .answered = invoked + 5};
+}
+
+/* Checks and returns the reason, "" when the history is right. */
+static const char *reason(struct history *history, const struct event *events, size_t n)
+{
+    static struct err err;
+    int rc = revision_order_check(history, events, n, &err);
+
+    history_close(history);
+    return rc == 0 ? "" : err.text;
+}
+
+Test(revision_order, answers_that_fit_the_store_pass)
+{
+    struct history h = {0};
+
+    add(&h, write_at(11, 2, 0));
+    add(&h, read_at(11, 2, 10));
+    add(&h, write_at(12, 3, 20));
+    add(&h, read_at(12, 3, 30));
+
+    cr_assert_str_eq(reason(&h, two_writes, 2), "");
+}
+
+Test(revision_order, acknowledged_write_that_is_gone_is_found)
+{
+    struct history h = {0};
+
+    add(&h, write_at(11, 2, 0));
+    add(&h, write_at(12, 3, 10));
+    add(&h, write_at(13, 4, 20));
+
+    cr_assert(strstr(reason(&h, two_writes, 2), "not in the store"));
+}
+
+Test(revision_order, value_that_nobody_wrote_is_found)
+{
+    struct history h = {0};
+
+    add(&h, write_at(11, 2, 0));
+
+    cr_assert(strstr(reason(&h, two_writes, 2), "nobody wrote"));
+}
+
+Test(revision_order, refused_write_in_the_store_is_found)
+{
+    struct history h = {0};
+    struct op refused = write_at(12, 0, 10);
+
+    refused.outcome = OP_REFUSED;
+    add(&h, write_at(11, 2, 0));
+    add(&h, refused);
+
+    cr_assert(strstr(reason(&h, two_writes, 2), "refused"));
+}
+
+Test(revision_order, unknown_write_may_be_there)
+{
+    struct history h = {0};
+    struct op unknown = write_at(12, 0, 10);
+
+    unknown.outcome = OP_UNKNOWN;
+    add(&h, write_at(11, 2, 0));
+    add(&h, unknown);
+
+    cr_assert_str_eq(reason(&h, two_writes, 2), "");
+}
+
+Test(revision_order, gap_is_found)
+{
+    static const struct event gap[] = {{2, 0, 11}, {4, 0, 12}};
+    struct history h = {0};
+
+    cr_assert(strstr(reason(&h, gap, 2), "revision 3 is missing"));
+}
+
+Test(revision_order, stale_linearizable_read_is_found_and_serializable_one_is_not)
+{
+    struct history linear = {0};
+    struct history local = {0};
+    struct op stale = read_at(11, 2, 30);
+
+    add(&linear, write_at(11, 2, 0));
+    add(&linear, write_at(12, 3, 10));
+    add(&linear, stale);
+    stale.serializable = true;
+    add(&local, write_at(11, 2, 0));
+    add(&local, write_at(12, 3, 10));
+    add(&local, stale);
+
+    cr_assert(strstr(reason(&linear, two_writes, 2), "older than"));
+    cr_assert_str_eq(reason(&local, two_writes, 2), "");
+}
+
+Test(revision_order, value_of_another_revision_is_found)
+{
+    struct history h = {0};
+
+    add(&h, write_at(11, 2, 0));
+    add(&h, write_at(12, 3, 10));
+    add(&h, read_at(11, 3, 30));
+
+    cr_assert(strstr(reason(&h, two_writes, 2), "saw what was not there"));
+}
