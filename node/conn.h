@@ -8,14 +8,23 @@
 #include <stdint.h>
 
 #include "base/env.h"
+#include "node/metrics.h"
 #include "wire/wire.h"
 
 struct node;
 struct conns; /* all client connections and listeners of a node */
 struct conn;
 
-/* Calls of a connection go to call.h. */
-int conns_open(struct conns **out, struct node *node, struct env *env, struct err *err);
+struct conns_options {
+    struct node *node; /* calls of a connection go to call.h, pages ask health.h */
+    struct env *env;
+    struct metrics *metrics;   /* the node's */
+    struct wire_limits limits; /* of each HTTP/2 connection */
+};
+
+struct conns *conns_open(const struct conns_options *options);
+
+/* Binds, but takes no connection yet. err names the address and what to do. */
 int conns_listen(struct conns *conns, const char *address, struct err *err);
 
 /* Starts taking connections: only once the member may answer. */

@@ -1,8 +1,9 @@
-/* Counters of the daemon, in Prometheus text on /metrics. Names are etcd's where they mean
- * the same (metrics.c maps them). Loop thread only. */
+/* Counters of the daemon, in Prometheus text on /metrics. Names are etcd's where they
+ * mean the same (metrics.c maps them). Loop thread only. */
 #ifndef KVD_NODE_METRICS_H
 #define KVD_NODE_METRICS_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "api/status.h"
@@ -10,16 +11,16 @@
 #include "node/health.h"
 
 enum metric {
-    METRIC_CLIENT_CONNECTIONS,    /* taken */
-    METRIC_CLIENT_REFUSED,        /* over a limit, or broke the protocol */
+    METRIC_CLIENT_CONNECTIONS, /* taken */
+    METRIC_CLIENT_REFUSED,     /* over a limit, or broke the protocol */
     METRIC_CLIENT_BYTES_RECEIVED,
     METRIC_CLIENT_BYTES_SENT,
     METRIC_PEER_BYTES_RECEIVED,
     METRIC_PEER_BYTES_SENT,
     METRIC_PEER_REFUSED,
-    METRIC_PROPOSALS,             /* commands submitted to the log, here or forwarded */
+    METRIC_PROPOSALS, /* commands submitted to the log, here or forwarded */
     METRIC_PROPOSALS_FAILED,
-    METRIC_PROPOSALS_APPLIED,     /* commands applied, of all members */
+    METRIC_PROPOSALS_APPLIED, /* commands applied, of all members */
     METRIC_FORWARDED,
     METRIC_READ_ROUNDS,
     METRIC_LEADER_CHANGES,
@@ -31,9 +32,35 @@ enum metric {
     METRIC_NMETRICS,
 };
 
+enum metric_time {
+    METRIC_TIME_FSYNC,  /* of the log */
+    METRIC_TIME_COMMIT, /* kv_commit */
+    METRIC_TIME_TURN,
+    METRIC_NTIMES,
+};
+
+/* Durations by upper bound: 1 ms, 2 ms, 4 ms ... 8.192 s, then longer. */
+#define METRIC_BUCKETS     15
+#define METRIC_METHODS_MAX 64
+#define METRIC_GRPC_CODES  17
+
+struct metric_histogram {
+    uint64_t buckets[METRIC_BUCKETS];
+    uint64_t sum_ns;
+};
+
+struct metric_method {
+    const char *path; /* "/etcdserverpb.KV/Put"; set by the node at start; NULL: unused */
+    const char *type; /* "unary", "server_stream", "bidi_stream" */
+    uint64_t handled[METRIC_GRPC_CODES];
+};
+
 struct metrics {
     uint64_t counters[METRIC_NMETRICS];
-    uint64_t grpc_handled[32][17]; /* by method of rpc.def and gRPC code */
+    struct metric_histogram times[METRIC_NTIMES];
+    struct metric_method methods[METRIC_METHODS_MAX]; /* in the order of rpc.def */
+    uint64_t fsyncs_seen;                             /* private to metrics_watch_log */
+    uint64_t fsync_ns_seen;                           /* likewise */
 };
 
 static inline void metrics_add(struct metrics *m, enum metric which, uint64_t n)
@@ -41,7 +68,17 @@ static inline void metrics_add(struct metrics *m, enum metric which, uint64_t n)
     m->counters[which] += n;
 }
 
+/* n durations that took ns together; they count as equal. */
+void metrics_time(struct metrics *m, enum metric_time which, uint64_t n, uint64_t ns);
+
+/* Called once a turn: fsyncs that ended since the last call go to METRIC_TIME_FSYNC. */
+void metrics_watch_log(struct metrics *m, const struct raftlog_status *status);
+
+/* A call ended with this gRPC code. */
+void metrics_handled(struct metrics *m, size_t method, int grpc_code);
+
 /* Appends the whole page. */
-void metrics_render(const struct metrics *m, const struct health *health, struct buf *out);
+void metrics_render(const struct metrics *m, const struct health *health,
+                    struct buf *out);
 
 #endif

@@ -1,6 +1,7 @@
-/* A member: builds everything in order and tears it down in reverse. Nothing below it knows
- * libuv; the rim (main.c and env_uv.c in the daemon, tests/sim in the simulation) owns the real
- * loop and calls node_turn after whatever arrived, or when the deadline has come. */
+/* A member: builds everything in order and tears it down in reverse. Nothing below it
+ * knows libuv; the rim (main.c and env_uv.c in the daemon, tests/sim in the simulation)
+ * owns the real loop and calls node_turn after whatever arrived, or when the deadline has
+ * come. */
 #ifndef KVD_NODE_NODE_H
 #define KVD_NODE_NODE_H
 
@@ -25,6 +26,10 @@ void node_turn(struct node *node);
 
 /* env_mono_ms at which node_turn wants to be called although nothing arrived. */
 uint64_t node_deadline_ms(const struct node *node);
+
+/* Clients are being answered (conns_accept was called); stays true. main.c then says so
+ * in the log and to systemd. */
+bool node_ready(const struct node *node);
 
 /* Graceful stop: hands leadership over, says goodbye to clients, drains; at most 5 s. */
 void node_stop(struct node *node);
