@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "node/config.h"
 
+struct metrics;
 struct node;
 
 /* Opens the data directory (made when missing, locked; refused when it belongs to another
@@ -30,6 +31,9 @@ uint64_t node_deadline_ms(const struct node *node);
 /* Clients are being answered (conns_accept was called); stays true. main.c then says so
  * in the log and to systemd. */
 bool node_ready(const struct node *node);
+
+/* Counters of this member, for the rim to add to and to show. */
+struct metrics *node_metrics(struct node *node);
 
 /* Graceful stop: hands leadership over, says goodbye to clients, drains; at most 5 s. */
 void node_stop(struct node *node);

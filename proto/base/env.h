@@ -65,6 +65,9 @@ struct disk_ops {
                 bool (*each)(void *owner, const char *name), void *owner);
     /* Bytes free for us on the file system of path. */
     int64_t (*space)(struct disk *disk, const char *path);
+    /* Opens a file, made when missing, and locks it for this process until it is closed;
+     * -EWOULDBLOCK when another one has it. */
+    int (*lock)(struct disk *disk, const char *path, struct disk_file **out);
 };
 
 struct disk {
@@ -131,6 +134,9 @@ struct env_ops {
     void (*submit)(struct env *env, enum env_lane lane, struct env_job *job);
     /* Asks for a turn of the loop at once, although nothing arrived. */
     void (*wake)(struct env *env);
+    /* The member cannot go on (text is one line for the operator): the daemon logs it and
+     * exits with code 1, the simulation ends this node. May be NULL: as the daemon. */
+    void (*fatal)(struct env *env, const char *text);
 };
 
 struct env {
@@ -166,6 +172,9 @@ static inline uint64_t env_random_u64(struct env *env)
     env->ops->random(env, &value, sizeof(value));
     return value;
 }
+
+/* Ends the member, see fatal above. Returns only in the simulation. */
+void env_fatal(struct env *env, const char *text);
 
 static inline void env_submit(struct env *env, enum env_lane lane, struct env_job *job)
 {

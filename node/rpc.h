@@ -1,0 +1,51 @@
+/* The methods of the gRPC API: a row each (rpc.def), found by the path of a call. */
+#ifndef KVD_NODE_RPC_H
+#define KVD_NODE_RPC_H
+
+#include <stddef.h>
+
+struct call;
+struct ProtobufCMessageDescriptor;
+
+enum rpc_id {
+#define RPC_SERVICE(service, descriptor)
+#define RPC_METHOD(service, method, kind, start, flags) RPC_##service##_##method,
+#include "node/rpc.def"
+#undef RPC_METHOD
+#undef RPC_SERVICE
+    RPC_NMETHODS,
+};
+
+enum rpc_kind { RPC_UNARY, RPC_SERVER_STREAM, RPC_BIDI };
+
+enum rpc_flag {
+    RPC_DATA = 1 << 0,        /* reads or writes replicated data: refused when diverged */
+    RPC_NO_REVISION = 1 << 1, /* the reply's header carries no revision */
+    RPC_NO_HEADER = 1 << 2,   /* the reply has no header */
+};
+
+struct rpc_method {
+    const char *service; /* "KV" */
+    const char *name;    /* "Range" */
+    enum rpc_kind kind;
+    unsigned flags;
+    /* Begins a call whose request was decoded; ends it now or later by call_reply or
+     * call_fail. NULL: this version does not have it. */
+    void (*start)(struct call *call);
+};
+
+/* The row of a method; CHECKs the id. */
+const struct rpc_method *rpc_get(enum rpc_id id);
+
+/* "etcdserverpb.KV", as in paths and metrics. */
+const char *rpc_service_name(enum rpc_id id);
+
+/* Finds the method of "/package.Service/Method"; RPC_NMETHODS for an unknown one, with
+ * gRPC's sentence about what is unknown in text (text_size bytes). */
+enum rpc_id rpc_find(const char *path, char *text, size_t text_size);
+
+/* Types of a method's request and reply. */
+const struct ProtobufCMessageDescriptor *rpc_request_type(enum rpc_id id);
+const struct ProtobufCMessageDescriptor *rpc_reply_type(enum rpc_id id);
+
+#endif
