@@ -56,6 +56,7 @@ const char *err_name(int code)
         [-ERR_BUSY] = "busy",
         [-ERR_VERSION] = "newer version",
         [-ERR_UNSUPPORTED] = "unsupported",
+        [-ERR_REFUSED] = "refused",
     };
 
     if (code > 0 || (size_t)-code >= sizeof(names) / sizeof(names[0])) {

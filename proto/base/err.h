@@ -24,6 +24,7 @@ enum err_code {
     ERR_BUSY = -13,      /* another process or operation holds it */
     ERR_VERSION = -14,   /* written by a newer version */
     ERR_UNSUPPORTED = -15,
+    ERR_REFUSED = -16, /* a server answered no; its reason is in the text */
 };
 
 #define ERR_TEXT_MAX 512
