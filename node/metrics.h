@@ -3,12 +3,12 @@
 #ifndef KVD_NODE_METRICS_H
 #define KVD_NODE_METRICS_H
 
-#include <stddef.h>
 #include <stdint.h>
 
 #include "api/status.h"
 #include "base/buf.h"
 #include "node/health.h"
+#include "node/rpc.h"
 
 enum metric {
     METRIC_CLIENT_CONNECTIONS, /* taken */
@@ -40,27 +40,20 @@ enum metric_time {
 };
 
 /* Durations by upper bound: 1 ms, 2 ms, 4 ms ... 8.192 s, then longer. */
-#define METRIC_BUCKETS     15
-#define METRIC_METHODS_MAX 64
-#define METRIC_GRPC_CODES  17
+#define METRIC_BUCKETS    15
+#define METRIC_GRPC_CODES 17
 
 struct metric_histogram {
     uint64_t buckets[METRIC_BUCKETS];
     uint64_t sum_ns;
 };
 
-struct metric_method {
-    const char *path; /* "/etcdserverpb.KV/Put"; set by the node at start; NULL: unused */
-    const char *type; /* "unary", "server_stream", "bidi_stream" */
-    uint64_t handled[METRIC_GRPC_CODES];
-};
-
 struct metrics {
     uint64_t counters[METRIC_NMETRICS];
     struct metric_histogram times[METRIC_NTIMES];
-    struct metric_method methods[METRIC_METHODS_MAX]; /* in the order of rpc.def */
-    uint64_t fsyncs_seen;                             /* private to metrics_watch_log */
-    uint64_t fsync_ns_seen;                           /* likewise */
+    uint64_t handled[RPC_NMETHODS][METRIC_GRPC_CODES];
+    uint64_t fsyncs_seen;   /* private to metrics_watch_log */
+    uint64_t fsync_ns_seen; /* likewise */
 };
 
 static inline void metrics_add(struct metrics *m, enum metric which, uint64_t n)
@@ -75,7 +68,7 @@ void metrics_time(struct metrics *m, enum metric_time which, uint64_t n, uint64_
 void metrics_watch_log(struct metrics *m, const struct raftlog_status *status);
 
 /* A call ended with this gRPC code. */
-void metrics_handled(struct metrics *m, size_t method, int grpc_code);
+void metrics_handled(struct metrics *m, enum rpc_id method, int grpc_code);
 
 /* Appends the whole page. */
 void metrics_render(const struct metrics *m, const struct health *health,

@@ -23,6 +23,12 @@
 #define LIMIT_STREAM_BACKLOG (1 * GIB)
 #define STREAM_LOW           (256 * KIB) /* below this a stream counts as drained */
 #define LIMIT_HANDSHAKE_MS   10000       /* until the first complete preface */
+#define LIMIT_HTTP1_IDLE_MS     60000        /* between two requests for pages */
+#define LIMIT_STALLED_MS        120000       /* output waits and the client takes nothing */
+#define LIMIT_LINGER_MS         5000         /* a closed stream sends what it still holds */
+#define LIMIT_LAST_FLUSH_MS     500          /* the same, when the process ends */
+#define LIMIT_ACCEPTS           64           /* of one listener in one turn */
+#define LIMIT_FILES_RESERVED    128          /* descriptors that sockets leave to others */
 #define LIMIT_CONTROL_FRAMES 2000        /* a second on one connection */
 
 /* The log. */
