@@ -3,6 +3,13 @@
 VERSION := 0.1.0
 B       := build
 
+# All processors, unless -j says otherwise. V=1 shows whole commands.
+ifeq ($(filter -j% --jobs%,$(MAKEFLAGS)),)
+MAKEFLAGS += --jobs=$(shell nproc)
+endif
+MAKEFLAGS += --output-sync=target --no-builtin-rules
+Q       := $(if $(V),,@)
+
 CC      ?= cc
 WARN    := -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes \
            -Wwrite-strings -Wundef -Wvla -Wno-missing-field-initializers -Wno-sign-compare \
@@ -32,15 +39,22 @@ SRC_raftlog := $(wildcard raftlog/*.c)
 SRC_kv      := $(wildcard kv/*.c)
 SRC_node    := $(filter-out node/main.c,$(wildcard node/*.c))
 SRC_cli     := $(filter-out cli/main.c,$(wildcard cli/*.c))
+SRC_sim     := $(filter-out tests/sim/main.c,$(wildcard tests/sim/*.c))
+LIB_NAMES   := sim cli node raftlog kv wire api base
 LIBS_DAEMON := node raftlog kv wire api base
 LIBS_CLI    := cli wire api base
-SRC_sim     := $(filter-out tests/sim/main.c,$(wildcard tests/sim/*.c))
-LIBS_TEST   := sim cli node raftlog kv wire api base
-LIB_NAMES   := base api wire raftlog kv node cli sim
+LIBS_TEST   := $(LIB_NAMES)
 
-UNIT_SRC := $(wildcard tests/unit/*/test_*.c)
+UNIT_SRC   := $(wildcard tests/unit/*/test_*.c)
+CANARY_SRC := $(wildcard tests/canary/*.c)
 
-obj     = $(patsubst $(B)/gen/%.c,$(B)/$(1)/gen/%.o,$(patsubst %.c,$(B)/$(1)/%.o,$(filter-out $(B)/gen/%,$(2))) $(filter $(B)/gen/%,$(2)))
+# A source that is added or removed changes its library, although no object is newer.
+SOURCES := $(sort $(foreach l,$(LIB_NAMES),$(SRC_$(l))))
+ifneq ($(SOURCES),$(file <$(B)/sources))
+$(shell mkdir -p $(B))$(file >$(B)/sources,$(SOURCES))
+endif
+
+obj     = $(patsubst %.c,$(B)/$(1)/%.o,$(patsubst $(B)/gen/%,gen/%,$(2)))
 libs    = $(foreach l,$(2),$(B)/$(1)/lib$(l).a)
 
 .DEFAULT_GOAL := all
@@ -53,65 +67,108 @@ all: $(B)/kvd $(B)/kvctl ## build the daemon and kvctl
 
 $(B)/gen/%.pb-c.c $(B)/gen/%.pb-c.h &: proto/api/%.proto
 	@mkdir -p $(B)/gen
-	protoc-c -I proto/api --c_out=$(B)/gen $<
+	@$(if $(Q),echo "  PROTO $<")
+	$(Q)protoc-c -I proto/api --c_out=$(B)/gen $<
 
-# ---- objects and libraries, in two flavours: rel and san ---------------------------------
+# ---- objects, libraries and programs, in two flavours: rel and san -----------------------
 
+# The first compilation needs the generated headers; after it the .d files know who does.
 define flavour
-$(B)/$(1)/%.o: %.c $(GEN_H) Makefile
+$(B)/$(1)/%.o: %.c Makefile | $(GEN_H)
 	@mkdir -p $$(@D)
-	$(CC) $(CSTD) $(CPPFLAGS) $(WARN) $(2) $(CFLAGS) -MMD -MP -c -o $$@ $$<
+	@$(if $(Q),echo "  CC    $(1) $$<")
+	$(Q)$(CC) $(CSTD) $(CPPFLAGS) $(WARN) $(2) $(CFLAGS) -MMD -MP -c -o $$@ $$<
 
-$(B)/$(1)/gen/%.o: $(B)/gen/%.c $(GEN_H) Makefile
+$(B)/$(1)/gen/%.o: $(B)/gen/%.c Makefile | $(GEN_H)
 	@mkdir -p $$(@D)
-	$(CC) $(CSTD) $(CPPFLAGS) $(2) $(CFLAGS) -MMD -MP -c -o $$@ $$<
+	@$(if $(Q),echo "  CC    $(1) $$<")
+	$(Q)$(CC) $(CSTD) $(CPPFLAGS) $(2) $(CFLAGS) -MMD -MP -c -o $$@ $$<
 
 $(foreach l,$(LIB_NAMES),
-$(B)/$(1)/lib$(l).a: $(call obj,$(1),$(SRC_$(l)))
+$(B)/$(1)/lib$(l).a: $(call obj,$(1),$(SRC_$(l))) $(B)/sources
 	@rm -f $$@
-	ar rcs $$@ $$^
+	$(Q)ar rcs $$@ $$(filter %.o,$$^)
 )
 
 $(B)/$(1)/kvd: $(B)/$(1)/node/main.o $(call libs,$(1),$(LIBS_DAEMON))
-	$(CC) $(2) $(LDFLAGS) -o $$@ $$^ $(THIRD)
+	$$(link)
 
 $(B)/$(1)/kvctl: $(B)/$(1)/cli/main.o $(call libs,$(1),$(LIBS_CLI))
-	$(CC) $(2) $(LDFLAGS) -o $$@ $$^ $(THIRD)
-
-$(B)/$(1)/tests/unit/%: $(B)/$(1)/tests/unit/%.o $(call libs,$(1),$(LIBS_TEST))
-	$(CC) $(2) $(LDFLAGS) -o $$@ $$< $(call libs,$(1),$(LIBS_TEST)) -lcriterion $(THIRD)
+	$$(link)
 
 $(B)/$(1)/sim: $(B)/$(1)/tests/sim/main.o $(call libs,$(1),$(LIBS_TEST))
-	$(CC) $(2) $(LDFLAGS) -o $$@ $$^ $(THIRD)
+	$$(link)
+
+$(B)/$(1)/tests/unit/%: $(B)/$(1)/tests/unit/%.o $(call libs,$(1),$(LIBS_TEST))
+	$$(link)
+
+$(B)/$(1)/tests/canary/%: $(B)/$(1)/tests/canary/%.o
+	$$(link)
+
+$(B)/$(1)/%: link = @$(if $(Q),echo "  LINK  $$@";) $(CC) $(2) $(LDFLAGS) -o $$@ $$^ $$(LINK_FIRST) $(THIRD)
+$(B)/$(1)/tests/unit/% $(B)/$(1)/tests/canary/%: LINK_FIRST = -lcriterion
 endef
 $(eval $(call flavour,rel,$(RELEASE)))
 $(eval $(call flavour,san,$(SANITIZE)))
 
-$(B)/kvd: $(B)/rel/kvd
-	cp $< $@
-$(B)/kvctl: $(B)/rel/kvctl
-	cp $< $@
+$(B)/kvd $(B)/kvctl: $(B)/%: $(B)/rel/%
+	$(Q)ln -f $< $@
 
 -include $(shell find $(B)/rel $(B)/san -name '*.d' 2>/dev/null)
 
+# ---- a cluster to try ------------------------------------------------------------------
+
+.PHONY: up down
+up: all ## start a three-node cluster on this machine and show it at work
+	@deploy/cluster up
+
+down: ## stop that cluster, keep its data
+	@deploy/cluster down
+
 # ---- tests -----------------------------------------------------------------------------
 
-UNIT_BIN := $(UNIT_SRC:%.c=$(B)/san/%)
+UNIT_BIN   := $(UNIT_SRC:%.c=$(B)/san/%)
+CANARY_BIN := $(CANARY_SRC:%.c=$(B)/san/%)
+SEEDS      ?= 100000
 export ASAN_OPTIONS  := abort_on_error=1:detect_leaks=1
 export UBSAN_OPTIONS := abort_on_error=1:print_stacktrace=1
 
-.PHONY: unit
-unit: $(UNIT_BIN) ## run the unit tests (sanitizer build)
-	@set -e; for t in $(UNIT_BIN); do echo "== $$t"; $$t; done
+.PHONY: check unit tests layers style sim soak check-bare
+check: ## build everything and run every test; ends with "N passed, N failed"
+	@tests/run
 
-.PHONY: clean
+unit: $(UNIT_BIN) ## run the unit tests only (sanitizer build)
+	@tests/run unit
+
+tests: all $(UNIT_BIN) $(CANARY_BIN) $(B)/rel/sim $(B)/san/kvd # what check runs
+
+layers: ## check the #include lines against the layers of the house
+	@tests/layers
+
+style: ## check what a tool can check of the style: sizes, widths, names
+	@tests/style
+
+sim: $(B)/rel/sim ## search for bugs with simulated clusters: make sim SEEDS=100000
+	$(B)/rel/sim raftlog --seeds $(SEEDS)
+	$(B)/rel/sim node --seeds $(SEEDS)
+
+soak: ## the long versions: hundreds of kills, many seeds (about an hour)
+	@tests/run --soak
+
+check-bare: ## up and check on bare Debian 12 and 13 systems (needs root, debootstrap)
+	@tests/bare
+
+# ---- housekeeping ----------------------------------------------------------------------
+
+.PHONY: deps clean fmt help
+deps: ## install the Debian packages that are missing
+	@deploy/deps build tour test
+
 clean: ## remove everything that was built
 	rm -rf $(B)
 
-.PHONY: fmt
-fmt: ## format the sources
+fmt: ## format the C sources
 	clang-format -i $$(git ls-files '*.c' '*.h')
 
-.PHONY: help
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
