@@ -39,12 +39,25 @@
 #define LIMIT_PENDING_CALLS     65536      /* calls waiting for the log */
 #define LIMIT_LOG_CACHE         (32 * MIB) /* recent entries kept in memory */
 #define LIMIT_SEGMENT_BYTES     (64 * MIB) /* one log file */
+#define LIMIT_SEGMENT_MIN       (64 * KIB) /* one on a disk with little room */
+#define LIMIT_SPARE_STEP        (1 * MIB)  /* zeros written ahead in one go */
+#define LIMIT_LOG_WINDOW        (256 * KIB) /* one block of the cache; more for a big entry */
+#define LIMIT_LOG_GATHER        (512 * MIB) /* appended and not yet on disk */
+#define LIMIT_LOG_STEPS         65536      /* writes and cuts of one batch */
+#define LIMIT_ANCHOR_CONFIG     4000       /* encoded configuration in the vote file */
 #define LIMIT_CHUNK_BYTES       (1 * MIB)  /* entries in one AppendEntries */
 #define LIMIT_CHUNK_ENTRIES     1024
 #define LIMIT_INFLIGHT_ENTRIES  4096 /* to one follower */
 #define LIMIT_PEER_FRAME        (8 * MIB)
 #define LIMIT_PEER_BACKLOG      (16 * MIB) /* unsent bytes to one member */
 #define LIMIT_MEMBERS           9
+
+/* The member. */
+#define DISK_SPACE_MIN          (256 * MIB)  /* a new member starts with at least this */
+#define LIMIT_PEER_STRANGERS    32           /* peer connections before their handshake */
+#define LIMIT_APPLY_BYTES       (4 * MIB)    /* payload in one SQLite transaction */
+#define LIMIT_SCAN_STEPS        8            /* pages of long reads in one turn */
+#define LIMIT_IDLE_CALLS        1024         /* ended calls kept for reuse */
 
 /* The state machine. */
 #define LIMIT_WAL_BYTES      (128 * MIB) /* proposals are held back above this */

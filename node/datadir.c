@@ -1,0 +1,300 @@
+#include "node/datadir.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "node/smallfile.h"
+
+#define FIRST_STATE "state-1.db"
+
+/* ---- judging, before anything is touched ---- */
+
+struct census {
+    bool etcd;    /* has etcd's member/ */
+    bool foreign; /* has anything that an unfinished first start does not leave */
+};
+
+static bool count_name(void *owner, const char *name)
+{
+    static const char *const harmless[] = {"LOCK", "IDENTITY.tmp", "lost+found"};
+    struct census *census = owner;
+
+    for (size_t i = 0; i < ARRAY_LEN(harmless); i++) {
+        if (strcmp(name, harmless[i]) == 0) {
+            return true;
+        }
+    }
+    census->foreign = true;
+    census->etcd = census->etcd || strcmp(name, "member") == 0;
+    return true;
+}
+
+/* Bytes free where path is or would be made. */
+static int64_t space_near(struct disk *disk, const char *path)
+{
+    char *at = mem_strdup(path);
+    int64_t space = disk->ops->space(disk, at);
+
+    while (space == -ENOENT) {
+        char *slash = strrchr(at, '/');
+
+        if (slash == NULL || slash == at) {
+            strcpy(at, slash == NULL ? "." : "/");
+            space = disk->ops->space(disk, at);
+            break;
+        }
+        *slash = '\0';
+        space = disk->ops->space(disk, at);
+    }
+    free(at);
+    return space;
+}
+
+/* There is no IDENTITY: may a new member be made here? */
+static int judge_empty(const struct datadir_options *o, struct err *err)
+{
+    struct disk *disk = o->env->disk;
+    struct census census = {0};
+    int64_t space;
+    int rc;
+
+    rc = disk->ops->list(disk, o->path, count_name, &census);
+    if (rc < 0 && rc != -ENOENT) {
+        return smallfile_error(err, rc, "read directory", o->path);
+    }
+    if (census.etcd) {
+        return err_set(
+            err, ERR_INVALID,
+            "%s holds the data of etcd, which kvd cannot read; choose an empty "
+            "--data-dir",
+            o->path);
+    }
+    if (census.foreign) {
+        return err_set(err, ERR_INVALID,
+                       "%s is not empty and is no data directory of kvd (no IDENTITY); "
+                       "choose an empty --data-dir",
+                       o->path);
+    }
+    if (!o->may_create) {
+        return err_set(err, ERR_INVALID,
+                       "%s has no data, and --initial-cluster-state is existing; start a "
+                       "new cluster with --initial-cluster-state=new or name the right "
+                       "--data-dir",
+                       o->path);
+    }
+    space = space_near(disk, o->path);
+    if (space < 0) {
+        return smallfile_error(err, (int)space, "look at", o->path);
+    }
+    if ((uint64_t)space < DISK_SPACE_MIN) {
+        return err_set(err, ERR_FULL,
+                       "%s: %" PRId64 " MiB are free, a new member needs %llu; free some "
+                       "space or choose another --data-dir",
+                       o->path, (int64_t)(space / (int64_t)MIB), DISK_SPACE_MIN / MIB);
+    }
+    return 0;
+}
+
+/* The directory has an identity: is it the one this member was told? */
+static int judge_identity(const struct identity *id, const struct datadir_options *o,
+                          struct err *err)
+{
+    if (id->cluster_id != o->cluster_id) {
+        return err_set(err, ERR_INVALID,
+                       "%s belongs to cluster %016" PRIx64 ", but --initial-cluster and "
+                       "--initial-cluster-token give %016" PRIx64 "; start with the same "
+                       "as the first time, or choose another --data-dir",
+                       o->path, id->cluster_id, o->cluster_id);
+    }
+    if (id->member_id != o->member_id) {
+        return err_set(err, ERR_INVALID,
+                       "%s belongs to member %016" PRIx64
+                       ", but --name is that of member "
+                       "%016" PRIx64 "; start with the name of the first time, or choose "
+                       "another --data-dir",
+                       o->path, id->member_id, o->member_id);
+    }
+    return 0;
+}
+
+/* ---- making ---- */
+
+/* Makes path and the directories above it. */
+static int make_directory(struct disk *disk, const char *path, struct err *err)
+{
+    char *at = mem_strdup(path);
+    int rc = 0;
+
+    for (char *slash = strchr(at + 1, '/'); rc == 0; slash = strchr(slash + 1, '/')) {
+        if (slash != NULL) {
+            *slash = '\0';
+        }
+        rc = disk->ops->mkdir(disk, at);
+        rc = rc == -EEXIST ? 0 : rc;
+        if (rc < 0) {
+            rc = smallfile_error(err, rc, "make directory", at);
+        }
+        if (slash == NULL) {
+            break;
+        }
+        *slash = '/';
+    }
+    free(at);
+    return rc;
+}
+
+static int take_lock(struct datadir *dir, struct err *err)
+{
+    struct disk *disk = dir->env->disk;
+    char *path = mem_printf("%s/LOCK", dir->path);
+    int rc = disk->ops->lock(disk, path, &dir->lock);
+
+    if (rc == -EWOULDBLOCK) {
+        rc = err_set(err, ERR_BUSY,
+                     "%s is in use by another kvd; stop that one or choose another "
+                     "--data-dir",
+                     dir->path);
+    } else if (rc < 0) {
+        rc = smallfile_error(err, rc, "lock", path);
+    }
+    free(path);
+    return rc;
+}
+
+static int make_identity(struct datadir *dir, const struct datadir_options *o,
+                         struct err *err)
+{
+    struct identity *id = &dir->identity;
+
+    *id = (struct identity){.cluster_id = o->cluster_id, .member_id = o->member_id};
+    do {
+        id->store_id = env_random_u64(dir->env);
+    } while (id->store_id == 0);
+    return identity_save(id, dir->env->disk, dir->path, err);
+}
+
+/* A file that a complete directory must have. */
+static int require(struct datadir *dir, const char *name, struct err *err)
+{
+    struct disk *disk = dir->env->disk;
+    char *path = mem_printf("%s/%s", dir->path, name);
+    struct disk_file *file;
+    int rc;
+
+    rc = disk->ops->open(disk, path, DISK_READ_ONLY, &file);
+    if (rc == 0) {
+        disk->ops->close(file);
+    } else if (rc == -ENOENT) {
+        rc = err_set(err, ERR_CORRUPT,
+                     "%s is missing: part of the data directory was removed; restore it "
+                     "whole, or remove this member from the cluster and add it anew",
+                     path);
+    } else {
+        rc = smallfile_error(err, rc, "open", path);
+    }
+    free(path);
+    return rc;
+}
+
+/* Reads CURRENT, or makes it at the first start. */
+static int find_state(struct datadir *dir, struct err *err)
+{
+    struct disk *disk = dir->env->disk;
+    char text[SMALLFILE_MAX];
+    char again[SMALLFILE_MAX];
+    unsigned number;
+    int rc;
+
+    rc = smallfile_read(disk, dir->path, "CURRENT", text, err);
+    if (rc == ERR_NOT_FOUND && !dir->identity.complete) {
+        strcpy(text, FIRST_STATE "\n");
+        rc = smallfile_replace(disk, dir->path, "CURRENT", text, err);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    if (sscanf(text, "state-%u.db", &number) != 1 ||
+        (snprintf(again, sizeof(again), "state-%u.db\n", number),
+         strcmp(text, again) != 0)) {
+        return err_set(
+            err, ERR_CORRUPT,
+            "%s/CURRENT is damaged; write the name of the state-<n>.db that is "
+            "there into it, with a line end",
+            dir->path);
+    }
+    dir->state_path = mem_printf("%s/state-%u.db", dir->path, number);
+    if (dir->identity.complete) {
+        snprintf(again, sizeof(again), "state-%u.db", number);
+        rc = require(dir, again, err);
+    }
+    return rc;
+}
+
+int datadir_open(struct datadir *out, const struct datadir_options *o, struct err *err)
+{
+    struct datadir dir = {.env = o->env, .path = mem_strdup(o->path)};
+    struct disk *disk = o->env->disk;
+    bool fresh;
+    int rc;
+
+    rc = identity_load(&dir.identity, disk, o->path, err);
+    fresh = rc == ERR_NOT_FOUND;
+    rc = fresh     ? judge_empty(o, err)
+         : rc == 0 ? judge_identity(&dir.identity, o, err)
+                   : rc;
+    if (rc == 0 && fresh) {
+        rc = make_directory(disk, o->path, err);
+    }
+    if (rc == 0) {
+        rc = take_lock(&dir, err);
+    }
+    if (rc == 0 && fresh) {
+        rc = make_identity(&dir, o, err);
+    }
+    if (rc == 0 && dir.identity.complete) {
+        rc = require(&dir, "CURRENT", err);
+    }
+    if (rc == 0 && dir.identity.complete) {
+        rc = require(&dir, "vote", err);
+    }
+    if (rc == 0) {
+        rc = find_state(&dir, err);
+    }
+    if (rc != 0) {
+        datadir_close(&dir);
+        return rc;
+    }
+    *out = dir;
+    return 0;
+}
+
+int datadir_complete(struct datadir *dir, struct err *err)
+{
+    int rc;
+
+    if (dir->identity.complete) {
+        return 0;
+    }
+    dir->identity.complete = true;
+    rc = identity_save(&dir->identity, dir->env->disk, dir->path, err);
+    if (rc != 0) {
+        dir->identity.complete = false;
+    }
+    return rc;
+}
+
+void datadir_close(struct datadir *dir)
+{
+    if (dir->lock != NULL) {
+        dir->env->disk->ops->close(dir->lock);
+    }
+    free(dir->path);
+    free(dir->state_path);
+    *dir = (struct datadir){0};
+}
