@@ -125,27 +125,39 @@ static int judge_identity(const struct identity *id, const struct datadir_option
 
 /* ---- making ---- */
 
-/* Makes path and the directories above it. */
+/* Makes one directory, durably; one that is there is fine. */
+static int make_one(struct disk *disk, const char *path, const char *parent,
+                    struct err *err)
+{
+    int rc = disk->ops->mkdir(disk, path);
+
+    if (rc == -EEXIST) {
+        return 0;
+    }
+    if (rc == 0) {
+        rc = disk->ops->sync_dir(disk, parent);
+    }
+    return rc < 0 ? smallfile_error(err, rc, "make directory", path) : 0;
+}
+
+/* Makes path and the directories above it that are missing. */
 static int make_directory(struct disk *disk, const char *path, struct err *err)
 {
-    char *at = mem_strdup(path);
+    char *parent = mem_strdup(path[0] == '/' ? "/" : ".");
+    const char *end = path;
     int rc = 0;
 
-    for (char *slash = strchr(at + 1, '/'); rc == 0; slash = strchr(slash + 1, '/')) {
-        if (slash != NULL) {
-            *slash = '\0';
-        }
-        rc = disk->ops->mkdir(disk, at);
-        rc = rc == -EEXIST ? 0 : rc;
-        if (rc < 0) {
-            rc = smallfile_error(err, rc, "make directory", at);
-        }
-        if (slash == NULL) {
-            break;
-        }
-        *slash = '/';
+    while (rc == 0 && *end != '\0') {
+        char *at;
+
+        end = strchr(end + 1, '/');
+        end = end != NULL ? end : path + strlen(path);
+        at = mem_printf("%.*s", (int)(end - path), path);
+        rc = make_one(disk, at, parent, err);
+        free(parent);
+        parent = at;
     }
-    free(at);
+    free(parent);
     return rc;
 }
 

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -184,6 +185,26 @@ static int64_t posix_space(struct disk *disk, const char *path)
     return rc < 0 ? -errno : (int64_t)(st.f_bavail * st.f_frsize);
 }
 
+static int posix_lock(struct disk *disk, const char *path, struct disk_file **out)
+{
+    struct disk_file *file;
+    int rc = posix_open(disk, path, DISK_CREATE, &file);
+
+    if (rc < 0) {
+        return rc;
+    }
+    do {
+        rc = flock(file->fd, LOCK_EX | LOCK_NB);
+    } while (rc < 0 && errno == EINTR);
+    if (rc < 0) {
+        rc = -errno;
+        posix_close(file);
+        return rc;
+    }
+    *out = file;
+    return 0;
+}
+
 struct disk *disk_posix(void)
 {
     static const struct disk_ops ops = {
@@ -201,6 +222,7 @@ struct disk *disk_posix(void)
         .sync_dir = posix_sync_dir,
         .list = posix_list,
         .space = posix_space,
+        .lock = posix_lock,
     };
     static struct disk disk = {.ops = &ops};
 
