@@ -48,6 +48,14 @@
 #define LIMIT_CHUNK_BYTES       (1 * MIB)  /* entries in one AppendEntries */
 #define LIMIT_CHUNK_ENTRIES     1024
 #define LIMIT_INFLIGHT_ENTRIES  4096 /* to one follower */
+#define LIMIT_INFLIGHT_BYTES    (16 * MIB) /* the same, in bytes */
+#define LIMIT_INFLIGHT_CHUNKS   64         /* the same, in AppendEntries */
+#define LIMIT_OUTBOX_BYTES      (1 * MIB)  /* small peer frames of one turn */
+#define LIMIT_OUTBOX_FRAMES     4096
+#define LIMIT_READ_ROUNDS       16  /* rounds of read confirmation under way */
+#define LIMIT_REMOTE_READS      256 /* read index requests of other members */
+#define LIMIT_LOG_KEEP_ENTRIES  10000      /* recent entries that truncation spares ... */
+#define LIMIT_LOG_KEEP_BYTES    (64 * MIB) /* ... or so many bytes, whichever is less */
 #define LIMIT_PEER_FRAME        (8 * MIB)
 #define LIMIT_PEER_BACKLOG      (16 * MIB) /* unsent bytes to one member */
 #define LIMIT_MEMBERS           9
