@@ -1,5 +1,6 @@
-/* What the daemon was told: flags, then environment (KVD_<FLAG>, then ETCD_<FLAG>), then the
- * file of --config-file, then defaults. Read once into one struct that never changes. */
+/* What the daemon was told: flags, then environment (KVD_<FLAG>, then ETCD_<FLAG>), then
+ * the file of --config-file, then defaults. Read once into one struct that never changes.
+ */
 #ifndef KVD_NODE_CONFIG_H
 #define KVD_NODE_CONFIG_H
 
@@ -35,7 +36,7 @@ struct config {
     struct config_urls listen_client;
     struct config_urls advertise_client;
     struct config_urls listen_peer;
-    struct config_urls advertise_peer; /* --initial-advertise-peer-urls */
+    struct config_urls advertise_peer;       /* --initial-advertise-peer-urls */
     struct config_peer peers[LIMIT_MEMBERS]; /* --initial-cluster, sorted by name */
     size_t n_peers;
     char *cluster_token;
@@ -52,10 +53,15 @@ struct config {
 };
 
 /* What main should do after parsing. */
-enum config_verdict { CONFIG_RUN, CONFIG_PRINTED /* --help, --version: exit 0 */, CONFIG_CHECKED };
+enum config_verdict {
+    CONFIG_RUN,
+    CONFIG_PRINTED /* --help, --version: exit 0 */,
+    CONFIG_CHECKED
+};
 
-/* environ-style list of NAME=value. err: one line naming the option, what is wrong and what
- * would be right (a suggestion for an unknown one). The caller closes the config in any case. */
+/* environ-style list of NAME=value. err: one line naming the option, what is wrong and
+ * what would be right (a suggestion for an unknown one). The caller closes the config in
+ * any case. */
 int config_parse(struct config *out, int argc, char **argv, char **environment,
                  enum config_verdict *verdict, struct err *err);
 void config_close(struct config *config);

@@ -1,5 +1,5 @@
-/* Facts about the member that the HTTP/1.1 pages and the metrics show. The node fills them,
- * health.c and metrics.c render them. */
+/* Facts about the member that the HTTP/1.1 pages and the metrics show. The node fills
+ * them, health.c and metrics.c render them. */
 #ifndef KVD_NODE_HEALTH_H
 #define KVD_NODE_HEALTH_H
 
@@ -19,7 +19,7 @@ struct health {
     int64_t compact_revision;
     uint64_t applied_index;
     bool has_leader;
-    bool diverged;    /* its state hash differs from the others': it has stopped serving */
+    bool diverged; /* its state hash differs from the others': it has stopped serving */
     bool stopping;
     uint64_t pending_calls;
     uint64_t n_connections;
