@@ -11,29 +11,23 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "rpc.pb-c.h"
-#include "wire/wire.h"
+#include "tests/sim/sim_rpc.h"
 
 #define CONNECT_MS 500
 #define RETRY_MS   50
 
-enum link_state { LINK_NONE, LINK_CONNECTING, LINK_UP };
-
 struct node_client {
     struct node_client_options o;
-    enum link_state link;
-    struct stream *stream;
-    struct wire *wire;
-    struct wire_call *call; /* under way, or NULL */
+    struct sim_rpc rpc;
     struct arena arena;
-    struct buf out;
     uint32_t member; /* index of the address in use */
     uint64_t due_ms; /* of the next thing to do */
     bool busy;       /* an operation waits for its answer */
     bool stopping;
-    size_t place; /* of it in the history */
+    bool leave;   /* this member did not serve: try the next one */
+    size_t place; /* of the operation in the history */
     struct op asked;
     struct op answer; /* as far as heard */
-    bool heard;       /* the reply message came */
     uint64_t successes;
     char complaint[256];
 };
@@ -69,16 +63,7 @@ static ProtobufCBinaryData binary(const char *text, size_t len)
 static void send_message(struct node_client *client, const char *path,
                          const ProtobufCMessage *message)
 {
-    size_t size = protobuf_c_message_get_packed_size(message);
-    uint8_t *room;
-
-    client->call = wire_call(client->wire, path, "sim",
-                             (int64_t)client->o.timeout_ms * 1000000, NULL);
-    CHECK(client->call != NULL);
-    room = wire_message_begin(client->call, size);
-    CHECK(room != NULL);
-    protobuf_c_message_pack(message, room);
-    wire_half_close(client->call);
+    sim_rpc_call(&client->rpc, path, message, client->o.timeout_ms);
 }
 
 static void send_txn(struct node_client *client, const struct op *op,
@@ -213,7 +198,6 @@ static void read_reply(struct node_client *client, struct slice bytes)
         break;
     }
     }
-    client->heard = true;
 }
 
 /* ---- the life of an operation ---- */
@@ -248,7 +232,6 @@ static void begin_op(struct node_client *client)
     pick_op(client);
     client->asked.invoked = env_mono_ns(client->o.env);
     client->answer = (struct op){0};
-    client->heard = false;
     client->place = history_invoke(client->o.history, &client->asked);
     client->busy = true;
     client->due_ms = env_mono_ms(client->o.env) + client->o.timeout_ms + 500;
@@ -259,7 +242,6 @@ static void end_op(struct node_client *client, enum op_outcome outcome)
 {
     CHECK(client->busy);
     client->busy = false;
-    client->call = NULL;
     client->answer.outcome = outcome;
     client->successes += outcome == OP_DONE;
     history_answer(client->o.history, client->place, env_mono_ns(client->o.env),
@@ -291,128 +273,48 @@ static enum op_outcome failure(struct node_client *client, int code, const char 
     return OP_UNKNOWN;
 }
 
-static void drop_link(struct node_client *client, bool abort)
+static void leave_member(struct node_client *client)
 {
-    struct stream *stream = client->stream;
-
-    client->stream = NULL;
-    client->link = LINK_NONE;
-    if (client->wire != NULL) {
-        wire_close(client->wire); /* ends the operation through on_closed */
-        client->wire = NULL;
-    }
-    if (stream != NULL) {
-        client->o.env->net->ops->close(stream, abort);
-    }
+    sim_rpc_drop(&client->rpc);
+    client->leave = false;
     client->member = (client->member + 1) % client->o.n_addresses;
     client->due_ms = env_mono_ms(client->o.env) + RETRY_MS;
 }
 
-/* ---- events of wire ---- */
+/* ---- events of the connection ---- */
 
-static void on_message(void *owner, struct wire_call *call, struct slice bytes)
+static void on_answered(void *owner, int code, const char *text, struct slice reply)
 {
     struct node_client *client = owner;
 
-    if (call == client->call) {
-        read_reply(client, bytes);
-    }
-}
-
-static void on_finished(void *owner, struct wire_call *call, int code, const char *text)
-{
-    struct node_client *client = owner;
-
-    if (call != client->call) {
-        return;
-    }
-    if (code == GRPC_OK && client->heard) {
+    if (code == GRPC_OK) {
+        read_reply(client, reply);
         end_op(client, OP_DONE);
     } else {
+        client->leave = sim_rng_chance(&client->o.rng, 500000);
         end_op(client, failure(client, code, text));
     }
 }
 
-static void on_closed(void *owner, struct wire_call *call, bool reset)
+static void on_lost(void *owner)
 {
     struct node_client *client = owner;
 
-    (void)reset;
-    if (call == client->call && client->busy) {
-        end_op(client, client->asked.kind == OP_READ ? OP_REFUSED : OP_UNKNOWN);
-    }
+    end_op(client, client->asked.kind == OP_READ ? OP_REFUSED : OP_UNKNOWN);
 }
 
-static const struct wire_events wire_events = {
-    .message = on_message,
-    .finished = on_finished,
-    .closed = on_closed,
-};
-
-/* ---- events of the stream ---- */
-
-static void flush(struct node_client *client)
-{
-    bool more = client->wire != NULL && client->link == LINK_UP;
-
-    while (more) {
-        more = wire_collect(client->wire, &client->out, 64 * KIB);
-        if (buf_len(&client->out) > 0) {
-            client->o.env->net->ops->write(client->stream, buf_slice(&client->out));
-        }
-        buf_clear(&client->out);
-    }
-}
-
-static void on_opened(void *owner, int rc, bool refused)
-{
-    static const struct wire_limits limits = {
-        .message_bytes = 4 * MIB,
-        .header_bytes = LIMIT_HEADER_BYTES,
-        .streams = 8,
-        .queued_bytes = 4 * MIB,
-    };
-    struct node_client *client = owner;
-
-    (void)refused;
-    if (rc != 0) {
-        drop_link(client, true);
-        return;
-    }
-    client->link = LINK_UP;
-    client->wire = wire_open(WIRE_CLIENT, &limits, &wire_events, client);
-    client->due_ms = env_mono_ms(client->o.env);
-}
-
-static void on_received(void *owner, struct slice bytes)
+static void on_changed(void *owner, bool up)
 {
     struct node_client *client = owner;
-    struct err err;
 
-    if (wire_feed(client->wire, bytes, env_mono_ms(client->o.env), &err) != 0) {
-        drop_link(client, true);
-        return;
+    if (up) {
+        client->due_ms = env_mono_ms(client->o.env);
+    } else {
+        leave_member(client);
     }
-    flush(client);
 }
 
-static void on_ended(void *owner, bool reset)
-{
-    (void)reset;
-    drop_link(owner, true);
-}
-
-static void on_drained(void *owner)
-{
-    (void)owner;
-}
-
-static const struct stream_events stream_events = {
-    .opened = on_opened,
-    .received = on_received,
-    .ended = on_ended,
-    .drained = on_drained,
-};
+static const struct sim_rpc_events rpc_events = {on_answered, on_lost, on_changed};
 
 /* ---- public ---- */
 
@@ -423,16 +325,15 @@ struct node_client *node_client_open(const struct node_client_options *options)
     client->o = *options;
     client->member = options->number % options->n_addresses;
     arena_init(&client->arena, 16 * MIB);
-    buf_init(&client->out, 8 * MIB);
+    sim_rpc_open(&client->rpc, options->env, &rpc_events, client);
     return client;
 }
 
 void node_client_close(struct node_client *client)
 {
     if (client != NULL) {
-        drop_link(client, true);
+        sim_rpc_close(&client->rpc);
         arena_close(&client->arena);
-        buf_close(&client->out);
         free(client);
     }
 }
@@ -444,22 +345,18 @@ uint64_t node_client_step(struct node_client *client)
     if (now < client->due_ms) {
         return client->due_ms;
     }
-    if (client->link == LINK_NONE) {
+    if (client->rpc.state == SIM_RPC_DOWN) {
         if (client->stopping) {
             return UINT64_MAX;
         }
-        client->link = LINK_CONNECTING;
         client->due_ms = now + CONNECT_MS;
-        client->stream = client->o.env->net->ops->connect(
-            client->o.env->net, client->o.addresses[client->member], &stream_events,
-            client);
-    } else if (client->link == LINK_CONNECTING || client->busy) {
-        drop_link(client, true); /* waited long enough */
+        sim_rpc_connect(&client->rpc, client->o.addresses[client->member]);
+    } else if (client->rpc.state == SIM_RPC_CONNECTING || client->busy || client->leave) {
+        leave_member(client); /* waited long enough */
     } else if (client->stopping) {
         return UINT64_MAX;
     } else {
         begin_op(client);
-        flush(client);
     }
     return client->due_ms;
 }
