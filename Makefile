@@ -39,11 +39,21 @@ SRC_raftlog := $(wildcard raftlog/*.c)
 SRC_kv      := $(wildcard kv/*.c)
 SRC_node    := $(filter-out node/main.c,$(wildcard node/*.c))
 SRC_cli     := $(filter-out cli/main.c,$(wildcard cli/*.c))
-SRC_sim     := $(filter-out tests/sim/main.c,$(wildcard tests/sim/*.c))
-LIB_NAMES   := sim cli node raftlog kv wire api base
+SRC_sim     := $(filter-out tests/sim/main.c tests/sim/sim_%,$(wildcard tests/sim/*.c))
+SRC_simbase := $(wildcard tests/sim/sim_*.c)
+LIB_NAMES   := sim simbase cli node raftlog kv wire api base
 LIBS_DAEMON := node raftlog kv wire api base
 LIBS_CLI    := cli wire api base
-LIBS_TEST   := $(LIB_NAMES)
+LIBS_SIM    := sim simbase node raftlog kv wire api base
+# A unit test links what its folder may use, and the simulated world where that helps.
+LIBS_base    := base
+LIBS_api     := api base
+LIBS_wire    := wire api base
+LIBS_raftlog := simbase raftlog api base
+LIBS_kv      := simbase kv api base
+LIBS_node    := $(LIBS_DAEMON)
+LIBS_cli     := $(LIBS_CLI)
+LIBS_sim     := $(LIBS_SIM)
 
 UNIT_SRC   := $(wildcard tests/unit/*/test_*.c)
 CANARY_SRC := $(wildcard tests/canary/*.c)
@@ -96,11 +106,13 @@ $(B)/$(1)/kvd: $(B)/$(1)/node/main.o $(call libs,$(1),$(LIBS_DAEMON))
 $(B)/$(1)/kvctl: $(B)/$(1)/cli/main.o $(call libs,$(1),$(LIBS_CLI))
 	$$(link)
 
-$(B)/$(1)/sim: $(B)/$(1)/tests/sim/main.o $(call libs,$(1),$(LIBS_TEST))
+$(B)/$(1)/sim: $(B)/$(1)/tests/sim/main.o $(call libs,$(1),$(LIBS_SIM))
 	$$(link)
 
-$(B)/$(1)/tests/unit/%: $(B)/$(1)/tests/unit/%.o $(call libs,$(1),$(LIBS_TEST))
+$(foreach l,base api wire raftlog kv node cli sim,
+$(B)/$(1)/tests/unit/$(l)/%: $(B)/$(1)/tests/unit/$(l)/%.o $(call libs,$(1),$(LIBS_$(l)))
 	$$(link)
+)
 
 $(B)/$(1)/tests/canary/%: $(B)/$(1)/tests/canary/%.o
 	$$(link)
