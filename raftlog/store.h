@@ -3,18 +3,19 @@
  * Happy path: store_open reads and verifies everything, repairing a torn tail; append
  * requests gather in memory and store_flush submits them as one job on the log lane: one
  * group write and one fdatasync; when the job is done, stored moves on. What can fail: a
- * corrupt record in the middle (open refuses, naming file, offset and remedy); any error of
- * write or fdatasync stops the process with one line, since an fsync that failed must never
- * be retried.
+ * corrupt record in the middle (open refuses, naming file, offset and remedy); any error
+ * of write or fdatasync ends the member with one line (env_fatal), since an fsync that
+ * failed must never be retried. Where env_fatal returns, in the simulation, the store
+ * does nothing any more: stored_index stands still, store_get gives entries without
+ * payload.
  *
- * Files in DIR/log: <first index, 20 digits>.log, preallocated, each a 32-byte header
- * (magic, format, first index, CRC) and records: u32 CRC32C of the rest, u32 payload length,
- * u64 index, u64 term, u64 cluster_ms, i64 wall_ms, u32 type, u32 zero, payload, padded to
- * 8 bytes. DIR/vote: two slots of 4 KiB written in turn: sequence, term, vote, and the
- * anchor (index and term of the last truncated entry with its configuration), CRC.
+ * Files: DIR/log/<first index, 20 digits>.log (segment.h, record.h) and DIR/vote
+ * (vote.h), little endian, checksummed, with a format version: a newer one is refused and
+ * nothing is touched. Segments are filled with zeros ahead (spare.h).
  *
- * A record whose tail is torn is dropped only where it can be an unfinished write: at the
- * end of the last segment with nothing valid behind it. */
+ * A torn record is dropped only where it can be an unfinished write: at the end of the
+ * last segment, with a sector of it missing and nothing behind it that was ever durable.
+ */
 #ifndef KVD_RAFTLOG_STORE_H
 #define KVD_RAFTLOG_STORE_H
 
@@ -32,7 +33,7 @@ struct store;
 struct store_anchor {
     uint64_t index; /* 0: nothing truncated */
     uint64_t term;
-    struct slice configuration; /* encoded by core.c, as of index; at most 4000 bytes */
+    struct slice configuration; /* as of index; at most LIMIT_ANCHOR_CONFIG bytes */
     uint64_t configuration_index;
 };
 
@@ -53,38 +54,48 @@ void store_set_vote(struct store *store, uint64_t term, uint64_t vote);
 
 /* ---- log ---- */
 uint64_t store_first_index(const struct store *store); /* of the oldest entry held */
-uint64_t store_last_index(const struct store *store);  /* appended, perhaps not yet stored */
+uint64_t store_last_index(
+    const struct store *store); /* appended, perhaps not yet stored */
 uint64_t store_stored_index(const struct store *store); /* durable here */
 const struct store_anchor *store_get_anchor(const struct store *store);
 
-/* Adds an entry behind the last one (entry->index == last + 1). The payload is copied into
- * the cache. Nothing is written before store_flush. */
+/* Adds an entry behind the last one (entry->index == last + 1). The payload is copied
+ * into the cache. Nothing is written before store_flush. */
 void store_append(struct store *store, const struct raftlog_entry *entry);
 
 /* Drops the entries from index on. Takes effect in order with appends; stored_index falls
  * with it. index must be above the anchor. */
 void store_truncate_suffix(struct store *store, uint64_t index);
 
-/* Submits what was gathered; a second batch is gathered while one is being written. */
+/* Submits what was gathered; a second batch is gathered while one is being written, and
+ * is submitted by itself when that one is done. */
 void store_flush(struct store *store);
 
+/* Bytes appended that are not yet stored. A follower should take no more entries above
+ * LIMIT_UNCOMMITTED_BYTES; the store itself bears LIMIT_LOG_GATHER. */
+size_t store_backlog(const struct store *store);
+
 /* Forgets the entries up to anchor->index: the anchor becomes durable first (on the log
- * lane), then segments wholly below it are deleted. Entries above stay readable. */
+ * lane, with the next store_flush), then segments wholly below it are deleted. Entries
+ * above stay readable, except where the log does not hold the anchor's entry with the
+ * anchor's term: then a snapshot replaces the whole log, which goes on at anchor->index
+ * + 1. */
 void store_truncate_prefix(struct store *store, const struct store_anchor *anchor);
 
 /* Term of an entry held or of the anchor; 0 when neither. */
 uint64_t store_term_of(const struct store *store, uint64_t index);
 
-/* An entry held: from the cache, or read back from its segment and verified. The payload is
- * borrowed until store_release. An entry that cannot be read back stops the process. */
+/* An entry held: from the cache, or read back from its segment and verified. The payload
+ * is borrowed until store_release. An entry that cannot be read back stops the process.
+ */
 void store_get(struct store *store, uint64_t index, struct raftlog_entry *out);
 
-/* Gives back what store_get borrowed and drops cached payloads over LIMIT_LOG_CACHE, oldest
- * first, never those not yet stored. Called once a turn. */
+/* Gives back what store_get borrowed and drops cached payloads over LIMIT_LOG_CACHE,
+ * oldest first, never those not yet stored. Called once a turn. */
 void store_release(struct store *store);
 
 struct store_stats {
-    uint64_t bytes; /* on disk */
+    uint64_t bytes; /* of the log, zeros ahead not counted */
     uint64_t fsyncs;
     uint64_t fsync_ns;
     uint64_t fsync_max_ns;

@@ -1,0 +1,243 @@
+/* The log lane's side of the store: one function per kind of step.
+ *
+ * What can fail: the disk. Errors name the file. */
+#include "raftlog/writer.h"
+
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/mem.h"
+
+char *writer_spare_path(const char *log_dir, uint64_t number)
+{
+    return mem_printf("%s/spare.%llu", log_dir, (unsigned long long)number);
+}
+
+void writer_init(struct writer *writer, struct env *env, struct vote *vote,
+                 const char *log_dir)
+{
+    *writer = (struct writer){.env = env, .vote = vote, .log_dir = mem_strdup(log_dir)};
+}
+
+/* Lets go of the open segment and takes another one. */
+static void take(struct writer *writer, struct disk_file *file, uint64_t segment)
+{
+    if (writer->file != NULL) {
+        writer->env->disk->ops->close(writer->file);
+    }
+    free(writer->path);
+    writer->file = file;
+    writer->segment = segment;
+    writer->path = segment_path(writer->log_dir, segment);
+    writer->dirty = false;
+}
+
+static int open_segment(struct writer *writer, uint64_t segment, struct err *err)
+{
+    struct disk *disk = writer->env->disk;
+    struct disk_file *file = NULL;
+    char *path = segment_path(writer->log_dir, segment);
+    int rc = disk->ops->open(disk, path, 0, &file);
+
+    if (rc < 0) {
+        rc = files_fail(err, rc, "open", path);
+    } else {
+        take(writer, file, segment);
+    }
+    free(path);
+    return rc;
+}
+
+static int sync_file(struct writer *writer, struct files_tally *tally, struct err *err)
+{
+    writer->dirty = false;
+    return files_sync(writer->env, writer->file, writer->path, tally, err);
+}
+
+static int allocate(struct writer *writer, uint64_t size, struct err *err)
+{
+    struct disk *disk = writer->env->disk;
+    int64_t now = disk->ops->size(writer->file);
+    int rc;
+
+    if (now < 0) {
+        return files_fail(err, (int)now, "stat", writer->path);
+    }
+    if ((uint64_t)now >= size) {
+        return 0;
+    }
+    rc = disk->ops->allocate(writer->file, size);
+    return rc < 0 ? files_fail(err, rc, "allocate", writer->path) : 0;
+}
+
+static int run_write(struct writer *writer, const struct step *step, struct err *err)
+{
+    writer->dirty = true;
+    return files_write(writer->env->disk, writer->file, writer->path, step->write.bytes,
+                       step->write.len, step->write.offset, err);
+}
+
+/* A file with a header, durable under its spare name. */
+static int make_segment(struct writer *writer, const struct step *step, const char *path,
+                        struct disk_file **out, struct files_tally *tally,
+                        struct err *err)
+{
+    struct disk *disk = writer->env->disk;
+    struct disk_file *file = NULL;
+    uint8_t header[SEGMENT_HEADER_SIZE];
+    int rc = disk->ops->open(disk, path, step->roll.made_ahead ? 0 : DISK_CREATE, &file);
+
+    if (rc < 0) {
+        return files_fail(err, rc, "open", path);
+    }
+    if (!step->roll.made_ahead) {
+        rc = disk->ops->allocate(file, step->roll.size);
+        rc = rc < 0 ? files_fail(err, rc, "allocate", path) : 0;
+    }
+    segment_encode_header(header, &step->roll.header);
+    if (rc == 0) {
+        rc = files_write(disk, file, path, header, sizeof(header), 0, err);
+    }
+    if (rc == 0) {
+        rc = files_sync(writer->env, file, path, tally, err);
+    }
+    if (rc < 0) {
+        disk->ops->close(file);
+        return rc;
+    }
+    *out = file;
+    return 0;
+}
+
+static int run_roll(struct writer *writer, const struct step *step,
+                    struct files_tally *tally, struct err *err)
+{
+    struct disk *disk = writer->env->disk;
+    struct disk_file *file = NULL;
+    char *from = writer_spare_path(writer->log_dir, step->roll.spare);
+    char *to = segment_path(writer->log_dir, step->roll.header.first);
+    int rc = 0;
+
+    if (writer->dirty) {
+        rc = sync_file(writer, tally, err);
+    }
+    if (rc == 0) {
+        rc = make_segment(writer, step, from, &file, tally, err);
+    }
+    if (rc == 0) {
+        take(writer, file, step->roll.header.first);
+        rc = disk->ops->rename(disk, from, to);
+        rc = rc < 0 ? files_fail(err, rc, "rename", from) : 0;
+    }
+    if (rc == 0) {
+        rc = files_sync_dir(disk, writer->log_dir, err);
+    }
+    free(from);
+    free(to);
+    return rc;
+}
+
+static int run_cut(struct writer *writer, const struct step *step,
+                   struct files_tally *tally, struct err *err)
+{
+    int rc = 0;
+
+    if (writer->segment != step->cut.segment) {
+        rc = open_segment(writer, step->cut.segment, err);
+    }
+    if (rc == 0) {
+        rc = writer->env->disk->ops->truncate(writer->file, step->cut.offset);
+        rc = rc < 0 ? files_fail(err, rc, "truncate", writer->path) : 0;
+    }
+    if (rc == 0) {
+        rc = sync_file(writer, tally, err);
+    }
+    if (rc == 0) {
+        rc = allocate(writer, step->cut.size, err);
+    }
+    return rc;
+}
+
+static int run_unlink(struct writer *writer, const struct step *step, struct err *err)
+{
+    struct disk *disk = writer->env->disk;
+    char *path = segment_path(writer->log_dir, step->segment);
+    int rc = disk->ops->unlink(disk, path);
+
+    if (rc < 0) {
+        rc = files_fail(err, rc, "unlink", path);
+    }
+    if (rc == 0 && step->kind == STEP_UNLINK) {
+        rc = files_sync_dir(disk, writer->log_dir, err);
+    }
+    free(path);
+    return rc;
+}
+
+int writer_run(struct writer *writer, const struct step *steps, size_t n,
+               struct files_tally *tally, struct err *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; i < n && rc == 0; i++) {
+        switch (steps[i].kind) {
+        case STEP_WRITE:
+            rc = run_write(writer, &steps[i], err);
+            break;
+        case STEP_ROLL:
+            rc = run_roll(writer, &steps[i], tally, err);
+            break;
+        case STEP_CUT:
+            rc = run_cut(writer, &steps[i], tally, err);
+            break;
+        case STEP_ANCHOR:
+            rc = vote_set_anchor(writer->vote, steps[i].anchor, tally, err);
+            break;
+        case STEP_UNLINK:
+        case STEP_REMOVE:
+            rc = run_unlink(writer, &steps[i], err);
+            break;
+        }
+    }
+    if (rc == 0 && writer->dirty) {
+        rc = sync_file(writer, tally, err);
+    }
+    return rc;
+}
+
+int writer_open(struct writer *writer, uint64_t segment, bool cut, uint64_t size,
+                const uint8_t *group, size_t group_len, uint64_t group_offset,
+                struct files_tally *tally, struct err *err)
+{
+    struct disk *disk = writer->env->disk;
+    int rc = open_segment(writer, segment, err);
+
+    if (rc == 0 && cut) {
+        rc = disk->ops->truncate(writer->file, group_offset + group_len);
+        rc = rc < 0 ? files_fail(err, rc, "truncate", writer->path) : 0;
+        if (rc == 0) {
+            rc = sync_file(writer, tally, err);
+        }
+    }
+    if (rc == 0) {
+        rc = allocate(writer, size, err);
+    }
+    if (rc == 0) {
+        rc = files_write(disk, writer->file, writer->path, group, group_len, group_offset,
+                         err);
+    }
+    if (rc == 0) {
+        rc = sync_file(writer, tally, err);
+    }
+    return rc;
+}
+
+void writer_close(struct writer *writer)
+{
+    if (writer->file != NULL) {
+        writer->env->disk->ops->close(writer->file);
+    }
+    free(writer->path);
+    free(writer->log_dir);
+    *writer = (struct writer){0};
+}

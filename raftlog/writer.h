@@ -1,0 +1,92 @@
+/* The log lane's side of the store: carries out the steps that the loop planned, in
+ * order, with one sync at the end. It decides nothing and knows no indexes but those in
+ * file names.
+ *
+ * Happy path: writer_open on the last segment; writer_run for each batch. What can fail:
+ * the disk; the batch then ends there, the process stops, and nothing is tried again.
+ *
+ * Every step leaves files that can be recovered, wherever a crash comes:
+ * - STEP_WRITE: records of one group, behind everything durable, over zeros. Lost sectors
+ *   are told from damage by segment_end.
+ * - STEP_ROLL: the old segment is synced before the new one gets its name, so only the
+ * last segment can have an unfinished end. The name is made durable with the header in
+ * place.
+ * - STEP_CUT (suffix truncation): later segments are unlinked newest first, each durable
+ *   before the next, so that no gap arises; then the file is cut by one truncate, which
+ * file systems do all or nothing, and synced before anything is written behind the cut.
+ * So no record of before can follow a new, shorter one: behind the cut there are only
+ * zeros.
+ * - STEP_ANCHOR: durable in the vote file before STEP_REMOVE unlinks what lies below it.
+ */
+#ifndef KVD_RAFTLOG_WRITER_H
+#define KVD_RAFTLOG_WRITER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/env.h"
+#include "base/err.h"
+#include "raftlog/files.h"
+#include "raftlog/segment.h"
+#include "raftlog/vote.h"
+
+enum step_kind { STEP_WRITE, STEP_ROLL, STEP_CUT, STEP_UNLINK, STEP_ANCHOR, STEP_REMOVE };
+
+struct cache_window;
+
+struct step {
+    enum step_kind kind;
+    union {
+        struct {
+            struct cache_window *window; /* held until the batch is done */
+            const uint8_t *bytes;
+            size_t len;
+            uint64_t offset;
+        } write;
+        struct {
+            struct segment_header header;
+            uint64_t size;   /* bytes to have allocated */
+            uint64_t spare;  /* number of a file made ahead, or of one to make */
+            bool made_ahead; /* it is there, zeroed and durable */
+        } roll;
+        struct {
+            uint64_t segment;
+            uint64_t offset;
+            uint64_t size; /* to allocate again */
+        } cut;
+        uint64_t segment; /* UNLINK: durable at once; REMOVE: at the next start */
+        struct store_anchor *anchor; /* owned, with its configuration behind it */
+    };
+};
+
+struct writer {
+    struct env *env;
+    struct vote *vote;
+    char *log_dir;
+    struct disk_file *file; /* the last segment */
+    uint64_t segment;
+    char *path;
+    bool dirty;
+};
+
+/* The path of a file made ahead; the caller frees it. */
+char *writer_spare_path(const char *log_dir, uint64_t number);
+
+void writer_init(struct writer *writer, struct env *env, struct vote *vote,
+                 const char *log_dir);
+
+/* Runs on the log lane, or before there is one. */
+int writer_run(struct writer *writer, const struct step *steps, size_t n,
+               struct files_tally *tally, struct err *err);
+
+/* Opens the last segment, cuts it at offset when something unfinished is behind it, has
+ * size bytes allocated and writes the last group's bytes anew, since they may never have
+ * been synced. Durable on return. */
+int writer_open(struct writer *writer, uint64_t segment, bool cut, uint64_t size,
+                const uint8_t *group, size_t group_len, uint64_t group_offset,
+                struct files_tally *tally, struct err *err);
+
+void writer_close(struct writer *writer);
+
+#endif
