@@ -29,7 +29,9 @@
 #define LIMIT_LAST_FLUSH_MS     500          /* the same, when the process ends */
 #define LIMIT_ACCEPTS           64           /* of one listener in one turn */
 #define LIMIT_FILES_RESERVED    128          /* descriptors that sockets leave to others */
-#define LIMIT_CONTROL_FRAMES 2000        /* a second on one connection */
+#define LIMIT_CONTROL_FRAMES 5000        /* a second on one connection */
+#define LIMIT_OUTBOUND_FRAMES 20000      /* control frames that wait to be sent */
+#define LIMIT_CONNECTION_INPUT  (8 * MIB)    /* half-received large messages */
 
 /* The log. */
 #define LIMIT_ENTRY_BYTES       (4 * MIB)  /* payload of one log entry */
@@ -63,6 +65,7 @@
 /* The member. */
 #define DISK_SPACE_MIN          (256 * MIB)  /* a new member starts with at least this */
 #define LIMIT_PEER_STRANGERS    32           /* peer connections before their handshake */
+#define LIMIT_PEER_HELLO        (4 * KIB)    /* a hello frame */
 #define LIMIT_APPLY_BYTES       (4 * MIB)    /* payload in one SQLite transaction */
 #define LIMIT_SCAN_STEPS        8            /* pages of long reads in one turn */
 #define LIMIT_IDLE_CALLS        1024         /* ended calls kept for reuse */
@@ -71,6 +74,14 @@
 #define LIMIT_WAL_BYTES      (128 * MIB) /* proposals are held back above this */
 #define WAL_CHECKPOINT_BYTES (16 * MIB)
 #define LIMIT_APPLY_BATCH    2048 /* log entries in one SQLite transaction */
+#define LIMIT_COMMAND_ARENA  (512 * MIB) /* memory of one decoded command of the log */
+#define LIMIT_RANGE_WALK     8192        /* keys of the index that a page of a read visits */
+#define LIMIT_RANGE_FETCH    512         /* values that a page of a read fetches */
+#define LIMIT_RANGE_BYTES    (1 * MIB)   /* bytes of values in a page of a read */
+#define LIMIT_COMPACT_WALK   2048        /* events that a slice of compaction looks at */
+#define LIMIT_COMPACT_SLICE  500         /* rows that a slice of compaction removes */
+#define LIMIT_COMPACT_ROUND  (1024 * KIB) /* rows known to be superseded, not removed yet */
+#define LIMIT_RESCAN_SLICE   256         /* rows that a step of the rescan reads */
 
 /* kvctl. */
 #define LIMIT_ENDPOINTS         64
