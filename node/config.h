@@ -30,6 +30,8 @@ struct config_peer {
     struct config_urls urls; /* sorted by text */
 };
 
+struct settings; /* settings.h: who set which option */
+
 struct config {
     char *name;
     char *data_dir;
@@ -39,6 +41,7 @@ struct config {
     struct config_urls advertise_peer;       /* --initial-advertise-peer-urls */
     struct config_peer peers[LIMIT_MEMBERS]; /* --initial-cluster, sorted by name */
     size_t n_peers;
+    bool peers_given; /* --initial-cluster was set; else it is this member alone */
     char *cluster_token;
     bool cluster_new; /* --initial-cluster-state=new */
     uint32_t heartbeat_ms;
@@ -46,10 +49,11 @@ struct config {
     uint64_t max_request_bytes;
     uint32_t max_txn_ops;
     uint32_t max_streams;
-    int64_t quota_bytes;
+    int64_t quota_bytes; /* 0: no limit */
     uint64_t snapshot_count;
     enum log_level log_level;
     enum log_format log_format;
+    struct settings *settings; /* private: for config_log; NULL after config_defaults */
 };
 
 /* What main should do after parsing. */
@@ -59,9 +63,9 @@ enum config_verdict {
     CONFIG_CHECKED
 };
 
-/* environ-style list of NAME=value. err: one line naming the option, what is wrong and
- * what would be right (a suggestion for an unknown one). The caller closes the config in
- * any case. */
+/* environ-style list of NAME=value. Prints what --help and --version ask for. err: one
+ * line naming the option, what is wrong and what would be right (a suggestion for an
+ * unknown one). The caller closes the config in any case. */
 int config_parse(struct config *out, int argc, char **argv, char **environment,
                  enum config_verdict *verdict, struct err *err);
 void config_close(struct config *config);
