@@ -1,0 +1,173 @@
+#include "tests/sim/node_cluster.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/mem.h"
+
+static void fail(struct node_cluster *cluster, uint32_t member, const char *text)
+{
+    if (cluster->failure[0] == '\0') {
+        snprintf(cluster->failure, sizeof(cluster->failure), "member %u: %s", member,
+                 text);
+    }
+}
+
+/* ---- the program of a host ---- */
+
+static void on_gone(void *owner, uint64_t number)
+{
+    struct node_member *member = owner;
+
+    (void)number;
+    if (member->node != NULL && (member->doomed || member->stopping)) {
+        node_member_kill(member, false, false);
+    }
+}
+
+static void program_turn(void *owner)
+{
+    struct node_member *member = owner;
+
+    node_turn(member->node);
+    if (member->stopping && node_stopped(member->node)) {
+        sim_world_at(member->cluster->world, 0, on_gone, member, 0);
+    }
+}
+
+static uint64_t program_deadline(void *owner)
+{
+    return node_deadline_ms(((struct node_member *)owner)->node);
+}
+
+static void program_fatal(void *owner, const char *text)
+{
+    struct node_member *member = owner;
+
+    member->doomed = true;
+    fail(member->cluster, member->number, text);
+    sim_host_run(member->host, NULL, NULL);
+    sim_world_at(member->cluster->world, 0, on_gone, member, 0);
+}
+
+static const struct sim_program program = {program_turn, program_deadline, program_fatal};
+
+/* ---- configuration ---- */
+
+static void set_url(struct config_urls *urls, uint32_t host, uint32_t port)
+{
+    for (size_t i = 0; i < urls->n; i++) {
+        free(urls->items[i].text);
+        free(urls->items[i].address);
+    }
+    urls->n = 1;
+    urls->items[0].text = mem_printf("http://10.0.0.%u:%u", host, port);
+    urls->items[0].address = mem_printf("10.0.0.%u:%u", host, port);
+}
+
+static void set_text(char **field, char *text)
+{
+    free(*field);
+    *field = text;
+}
+
+static void configure(struct node_member *member)
+{
+    struct config *config = &member->config;
+    uint32_t number = member->number;
+
+    config_defaults(config);
+    set_text(&config->name, mem_printf("m%u", number));
+    set_text(&config->data_dir, mem_printf("/m%u", number));
+    set_url(&config->listen_client, number, 2379);
+    set_url(&config->advertise_client, number, 2379);
+    set_url(&config->listen_peer, number, 2380);
+    set_url(&config->advertise_peer, number, 2380);
+    for (size_t i = 0; i < member->cluster->n_members; i++) {
+        struct config_peer *peer = &config->peers[i];
+
+        set_text(&peer->name, mem_printf("m%zu", i + 1));
+        set_url(&peer->urls, (uint32_t)i + 1, 2380);
+    }
+    config->n_peers = member->cluster->n_members;
+}
+
+/* ---- life of a member ---- */
+
+void node_member_start(struct node_member *member)
+{
+    struct err err;
+
+    CHECK(member->node == NULL);
+    member->stopping = false;
+    member->doomed = false;
+    member->cluster->starts++;
+    if (node_open(&member->node, &member->config, sim_host_env(member->host), &err) !=
+        0) {
+        member->node = NULL;
+        fail(member->cluster, member->number, err.text);
+        return;
+    }
+    node_set_plants(member->node, member->cluster->log_plants,
+                    member->cluster->kv_plants);
+    sim_host_run(member->host, &program, member);
+}
+
+void node_member_kill(struct node_member *member, bool silent, bool half)
+{
+    CHECK(member->node != NULL);
+    member->cluster->kills++;
+    sim_host_kill(member->host, silent);
+    if (half) {
+        sim_disk_die_soon(member->disk);
+        sim_host_run_half(member->host);
+    }
+    sim_disk_crash(member->disk);
+    sim_disk_set_dead(member->disk, true);
+    sim_host_abandon(member->host);
+    node_close(member->node);
+    member->node = NULL;
+    sim_disk_set_dead(member->disk, false);
+}
+
+void node_member_stop(struct node_member *member)
+{
+    if (!member->stopping) {
+        member->stopping = true;
+        node_stop(member->node);
+        sim_host_wake(member->host);
+    }
+}
+
+void node_cluster_open(struct node_cluster *cluster, struct sim_world *world,
+                       uint32_t n_members)
+{
+    CHECK(n_members > 0 && n_members <= CLUSTER_MEMBERS_MAX);
+    *cluster = (struct node_cluster){.world = world, .n_members = n_members};
+    for (uint32_t i = 0; i < n_members; i++) {
+        struct node_member *member = &cluster->members[i];
+
+        member->cluster = cluster;
+        member->number = i + 1;
+        member->disk = sim_disk_new(sim_rng_next(sim_world_rng(world)));
+        member->host = sim_host_new(world, i + 1, sim_disk_as_disk(member->disk));
+        snprintf(member->client_address, sizeof(member->client_address), "10.0.0.%u:2379",
+                 i + 1);
+        configure(member);
+    }
+}
+
+void node_cluster_close(struct node_cluster *cluster)
+{
+    for (uint32_t i = 0; i < cluster->n_members; i++) {
+        struct node_member *member = &cluster->members[i];
+
+        if (member->node != NULL) {
+            node_member_kill(member, false, false);
+        }
+        config_close(&member->config);
+        sim_disk_free(member->disk);
+    }
+}
