@@ -1,9 +1,9 @@
 /* Peer frames: bytes to messages and back, without I/O.
  *
- * A frame is a 12-byte header in little endian - u32 length of the body, u8 type, u8 zero,
- * u16 zero, u32 CRC32C of header (with the CRC field zero) and body - and a body: a protobuf message of
- * proto/api/peer.proto. Every length, count and type is checked before use; a bad frame
- * ends the connection. */
+ * A frame is a 12-byte header in little endian - u32 length of the body, u8 type, u8
+ * zero, u16 zero, u32 CRC32C of header (with the CRC field zero) and body - and a body: a
+ * protobuf message of proto/api/peer.proto. Every length, count and type is checked
+ * before use; a bad frame ends the connection. */
 #ifndef KVD_RAFTLOG_LINK_H
 #define KVD_RAFTLOG_LINK_H
 
@@ -47,9 +47,9 @@ struct link_frame {
 /* The descriptor of a type, or NULL for an unknown one. */
 const ProtobufCMessageDescriptor *link_descriptor(enum link_type type);
 
-/* Takes one complete frame from the front of in. 1: a frame was decoded into arena; 0: more
- * bytes are needed; ERR_CORRUPT: the bytes are not a frame (err says why, with the offset
- * within the frame); the connection must end. Unknown types are skipped. */
+/* Takes one complete frame from the front of in. 1: a frame was decoded into arena; 0:
+ * more bytes are needed; ERR_CORRUPT: the bytes are not a frame (err says why, with the
+ * offset within the frame); the connection must end. Unknown types are skipped. */
 int link_next(struct buf *in, struct arena *arena, struct link_frame *out,
               struct err *err);
 

@@ -1,15 +1,16 @@
 /* The replicated log: opaque entries in a total order, the same on every member.
  *
- * Happy path: raftlog_open loads vote and log; each turn of the loop feeds frames of other
- * members (raftlog_receive) and the turn's payloads (raftlog_propose), then raftlog_turn
- * lets libraft decide, starts the log write and hands frames to the links; raftlog_next
- * yields entries that a quorum has on disk, which the caller applies and reports with
- * raftlog_applied. What can fail: a proposal on a member that does not lead
+ * Happy path: raftlog_open loads vote and log; each turn of the loop feeds frames of
+ * other members (raftlog_receive) and the turn's payloads (raftlog_propose), then
+ * raftlog_turn lets libraft decide, starts the log write and hands frames to the links;
+ * raftlog_next yields entries that a quorum has on disk, which the caller applies and
+ * reports with raftlog_applied. What can fail: a proposal on a member that does not lead
  * (ERR_NOT_LEADER, never submitted), a full pipeline (ERR_FULL), a read whose leader
  * changed (ERR_CANCELED). An error of the disk stops the process.
  *
- * The library reads clock, random numbers and files through struct env only. All functions
- * are called on the loop's thread and none calls back into its caller except where said.
+ * The library reads clock, random numbers and files through struct env only. All
+ * functions are called on the loop's thread and none calls back into its caller except
+ * where said.
  *
  * Consensus: D. Ongaro, "Consensus: Bridging Theory and Practice" (2014), decided by
  * libraft's raft_step; guards in guard.c; linearizable reads by section 6.4. */
@@ -37,8 +38,8 @@ struct raftlog_entry {
     uint64_t index;
     uint64_t term;
     enum raftlog_entry_type type;
-    uint64_t cluster_ms; /* cluster time: never decreases from entry to entry; stands still
-                            while there is no leader */
+    uint64_t cluster_ms; /* cluster time: never decreases from entry to entry; stands
+                            still while there is no leader */
     int64_t wall_ms;     /* the leader's wall clock, for people */
     struct slice payload;
 };
@@ -51,7 +52,8 @@ struct raftlog_events {
     /* A frame for another member's link, complete with header and checksum (link.h). The
      * bytes are borrowed for the call. May be dropped. Called from raftlog_turn only. */
     void (*send)(void *owner, uint64_t to, struct slice frame);
-    /* Bytes not yet taken by the socket of that member's link; SIZE_MAX without a link. */
+    /* Bytes not yet taken by the socket of that member's link; SIZE_MAX without a link.
+     */
     size_t (*backlog)(void *owner, uint64_t to);
 };
 
@@ -60,13 +62,15 @@ struct raftlog_options {
     const char *dir; /* the data directory; files used: vote, log/ */
     uint64_t id;     /* this member */
     /* The bootstrap configuration, sorted by id: entry 1, byte-identical on all members.
-     * Used when the log is empty, otherwise compared with entry 1 where it is still held. */
+     * Used when the log is empty, otherwise compared with entry 1 where it is still held.
+     */
     const struct raftlog_voter *voters;
     size_t n_voters;
     uint64_t applied; /* entries up to here are in the state machine and durable there */
     uint64_t applied_term;
     uint32_t heartbeat_ms;
     uint32_t election_ms;
+    uint64_t keep_entries; /* that truncation spares; 0: LIMIT_LOG_KEEP_ENTRIES */
     const struct raftlog_events *events;
     void *owner;
 };
@@ -76,7 +80,11 @@ struct raftlog_options {
 int raftlog_open(struct raftlog **out, const struct raftlog_options *options,
                  struct err *err);
 
-/* Waits for the log write under way, cancels waiting reads, frees. NULL is fine. */
+/* No log write is under way. */
+bool raftlog_idle(const struct raftlog *log);
+
+/* Cancels waiting reads and frees. The caller closes only when raftlog_idle, and takes no
+ * turn in between. NULL is fine. */
 void raftlog_close(struct raftlog *log);
 
 /* A decoded peer frame of raftlog's types (link.h) from a member whose handshake was
@@ -85,8 +93,9 @@ struct link_frame;
 void raftlog_receive(struct raftlog *log, uint64_t from, const struct link_frame *frame);
 
 /* Appends one entry with this payload (copied). ERR_NOT_LEADER, ERR_FULL (over
- * LIMIT_UNCOMMITTED_BYTES), ERR_TOO_BIG (over LIMIT_ENTRY_BYTES). *index gets its place. The entry is
- * written and sent by the next raftlog_turn. */
+ * LIMIT_UNCOMMITTED_BYTES not yet taken, or LIMIT_APPLY_LAG not yet applied), ERR_TOO_BIG
+ * (over LIMIT_ENTRY_BYTES). *index gets its place. The entry is written and sent by the
+ * next raftlog_turn. */
 int raftlog_propose(struct raftlog *log, struct slice payload, uint64_t *index);
 
 /* One round of work: timers, what arrived, log writes, frames to send. */
@@ -95,13 +104,13 @@ void raftlog_turn(struct raftlog *log);
 /* env_mono_ms at which raftlog_turn wants to be called although nothing arrived. */
 uint64_t raftlog_deadline_ms(const struct raftlog *log);
 
-/* The next committed entry that is stored here and not yet taken, or false. The entry's
- * payload is borrowed until the next raftlog_turn. Only the loop of the caller decides how
- * many to take. */
+/* The next committed entry that is stored here and not yet taken, or false: entries of
+ * every type, index by index. The payload is borrowed until the next raftlog_turn. Only
+ * the loop of the caller decides how many to take. */
 bool raftlog_next(struct raftlog *log, struct raftlog_entry *out);
 
-/* Entries up to index are in the state machine (not necessarily durable). Opens read
- * gates. */
+/* Entries up to index, which raftlog_next gave, are in the state machine (not necessarily
+ * durable). Opens read gates. */
 void raftlog_applied(struct raftlog *log, uint64_t index);
 
 /* The state machine's own store would survive a power cut with everything up to index:
@@ -111,8 +120,8 @@ void raftlog_durable(struct raftlog *log, uint64_t index);
 /* Linearizable read gate, on any member. Embedded in the caller's struct; raftlog's from
  * submit until done runs (inside raftlog_turn or raftlog_applied, never inside
  * raftlog_read). rc: 0 - the state applied now may be read; ERR_CANCELED - the leader
- * changed or the log is closing; ERR_NOT_LEADER - no leader is known within the election
- * timeout. */
+ * changed or the log is closing; ERR_NOT_LEADER - no leader was known for an election
+ * timeout, or a known one did not answer for two. */
 struct raftlog_read {
     void (*done)(struct raftlog_read *read, int rc);
     struct list link;    /* private */
@@ -153,8 +162,9 @@ void raftlog_get_status(const struct raftlog *log, struct raftlog_status *out);
 uint64_t raftlog_match(const struct raftlog *log, uint64_t member);
 
 /* Hands leadership to another voter (0: the one furthest along). ERR_NOT_LEADER when this
- * member does not lead, ERR_NOT_FOUND for an unknown one, ERR_BUSY while one is under way,
- * ERR_UNSUPPORTED when there is no other voter. Progress shows in the status. */
+ * member does not lead, ERR_NOT_FOUND for an unknown one or itself, ERR_BUSY while one is
+ * under way, ERR_UNSUPPORTED when there is no other voter. Progress shows in the status.
+ */
 int raftlog_transfer(struct raftlog *log, uint64_t to);
 
 /* The link to a member came up or went down: reads and probes react at once. */

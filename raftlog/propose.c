@@ -1,0 +1,77 @@
+#include "raftlog/propose.h"
+
+#include "base/check.h"
+#include "base/limits.h"
+#include "raftlog/core.h"
+
+/* What an entry costs beside its payload, so that empty ones are bounded too. */
+#define ENTRY_OVERHEAD 64
+
+void propose_lead(struct raftlog *log)
+{
+    struct propose *propose = &log->propose;
+    struct raftlog_entry last;
+
+    store_get(log->store, store_last_index(log->store), &last);
+    *propose = (struct propose){
+        .base_cluster_ms = last.cluster_ms,
+        .base_mono_ms = env_mono_ms(log->env),
+        .base_index = last.index,
+    };
+}
+
+void propose_stamp(struct raftlog *log, struct raftlog_entry *entry)
+{
+    const struct propose *propose = &log->propose;
+    uint64_t now_ms = env_mono_ms(log->env);
+
+    CHECK(now_ms >= propose->base_mono_ms);
+    entry->cluster_ms = propose->base_cluster_ms + (now_ms - propose->base_mono_ms);
+    entry->wall_ms = env_wall_ms(log->env);
+}
+
+void propose_noop(struct raftlog *log)
+{
+    struct raftlog_entry entry = {.type = RAFTLOG_NOOP};
+    bool taken;
+
+    propose_stamp(log, &entry);
+    taken = core_submit(log, &entry);
+    CHECK(taken);
+}
+
+void propose_taken(struct raftlog *log, const struct raftlog_entry *entry)
+{
+    struct propose *propose = &log->propose;
+
+    if (log->role == RAFTLOG_LEADER && entry->index > propose->base_index &&
+        entry->type == RAFTLOG_COMMAND) {
+        CHECK(propose->waiting_bytes >= entry->payload.len + ENTRY_OVERHEAD);
+        propose->waiting_bytes -= entry->payload.len + ENTRY_OVERHEAD;
+    }
+}
+
+int raftlog_propose(struct raftlog *log, struct slice payload, uint64_t *index)
+{
+    struct raftlog_entry entry = {.type = RAFTLOG_COMMAND, .payload = payload};
+    struct propose *propose = &log->propose;
+
+    if (log->role != RAFTLOG_LEADER) {
+        return ERR_NOT_LEADER;
+    }
+    if (payload.len > LIMIT_ENTRY_BYTES) {
+        return ERR_TOO_BIG;
+    }
+    if (propose->waiting_bytes + payload.len + ENTRY_OVERHEAD > LIMIT_UNCOMMITTED_BYTES ||
+        log->commit > log->applied + LIMIT_APPLY_LAG) {
+        return ERR_FULL;
+    }
+    propose_stamp(log, &entry);
+    if (!core_submit(log, &entry)) {
+        return ERR_NOT_LEADER;
+    }
+    propose->waiting_bytes += payload.len + ENTRY_OVERHEAD;
+    *index = entry.index;
+    log->dirty = true;
+    return 0;
+}

@@ -1,0 +1,331 @@
+#include "raftlog/raftlog.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "raftlog/core.h"
+
+/* ---- open and close ---- */
+
+static void on_stored(void *owner)
+{
+    struct raftlog *log = owner;
+
+    log->dirty = true;
+    log->env->ops->wake(log->env);
+}
+
+static void add_peers(struct raftlog *log, const struct raftlog_options *options)
+{
+    for (size_t i = 0; i < options->n_voters; i++) {
+        struct peer *peer = &log->peers[log->n_peers];
+
+        if (options->voters[i].id != log->id) {
+            peer->id = options->voters[i].id;
+            member_address(peer->id, peer->address);
+            log->n_peers++;
+        }
+    }
+}
+
+/* The first entry is the cluster itself. */
+static void bootstrap(struct raftlog *log)
+{
+    struct raftlog_entry entry = {
+        .index = 1,
+        .term = 1,
+        .type = RAFTLOG_CHANGE,
+        .payload = slice_of(log->configuration.base, log->configuration.len),
+    };
+
+    if (store_term(log->store) == 0) {
+        store_set_vote(log->store, 1, 0);
+    }
+    store_append(log->store, &entry);
+    store_flush(log->store);
+}
+
+/* The configuration that the store remembers must be the one we were told. */
+static int check_configuration(struct raftlog *log, const char *dir, struct err *err)
+{
+    struct slice ours = slice_of(log->configuration.base, log->configuration.len);
+    const struct store_anchor *anchor = store_get_anchor(log->store);
+    struct raftlog_entry first = {0};
+    struct slice theirs = anchor->configuration;
+
+    if (anchor->index == 0) {
+        store_get(log->store, 1, &first);
+        theirs = first.payload;
+    }
+    if (!slice_eq(ours, theirs)) {
+        return err_set(
+            err, ERR_INVALID,
+            "%s/log was made for a cluster with other members; give the members "
+            "that it was made with, or an empty data directory",
+            dir);
+    }
+    return 0;
+}
+
+/* The state machine must not know more than the log, nor lack what the log has dropped.
+ */
+static int check_applied(struct raftlog *log, const struct raftlog_options *options,
+                         struct err *err)
+{
+    uint64_t first = store_get_anchor(log->store)->index;
+    uint64_t last = store_last_index(log->store);
+    uint64_t term;
+
+    if (options->applied < first) {
+        return err_set(err, ERR_CORRUPT,
+                       "%s/log begins behind index %" PRIu64
+                       ", but the state ends at %" PRIu64
+                       ": entries between are lost; re-seed this member from the others",
+                       options->dir, first, options->applied);
+    }
+    if (options->applied > last) {
+        return err_set(err, ERR_CORRUPT,
+                       "%s/log ends at index %" PRIu64 ", but the state knows %" PRIu64
+                       ": the log lost entries; re-seed this member from the others",
+                       options->dir, last, options->applied);
+    }
+    term = options->applied > 0 ? store_term_of(log->store, options->applied) : 0;
+    if (options->applied_term != 0 && term != options->applied_term) {
+        return err_set(err, ERR_CORRUPT,
+                       "%s/log has term %" PRIu64 " at index %" PRIu64
+                       ", but the state has term %" PRIu64
+                       " there: they do not belong together; re-seed this member",
+                       options->dir, term, options->applied, options->applied_term);
+    }
+    return 0;
+}
+
+static void init_raft(struct raftlog *log)
+{
+    char address[MEMBER_ADDRESS_SIZE];
+    int rc;
+
+    member_address(log->id, address);
+    rc = raft_init(&log->raft, NULL, NULL, log->id, address);
+    CHECK(rc == 0);
+    log->raft.tracer = NULL; /* it formats text in every step */
+    raft_seed(&log->raft, (unsigned)env_random_u64(log->env));
+    raft_set_pre_vote(&log->raft, true);
+    raft_set_heartbeat_timeout(&log->raft, log->heartbeat_ms);
+    log->raft.election_timeout = log->election_ms;
+    raft_set_max_inflight_entries(&log->raft, UINT32_MAX / 2); /* replicate.c limits */
+}
+
+static void start(struct raftlog *log)
+{
+    struct slice bytes = slice_of(log->configuration.base, log->configuration.len);
+    struct raft_configuration configuration;
+    bool decoded = member_decode(bytes, &configuration);
+
+    CHECK(decoded);
+    guard_init(&log->guard, log->applied);
+    init_raft(log);
+    if (guard_must_raise_term(&log->guard, &configuration, log->id)) {
+        store_set_vote(log->store, store_term(log->store) + 1, log->id);
+    }
+    raft_configuration_close(&configuration);
+    core_start(log);
+}
+
+int raftlog_open(struct raftlog **out, const struct raftlog_options *options,
+                 struct err *err)
+{
+    struct raftlog *log;
+    int rc = member_check_voters(options->voters, options->n_voters, options->id, err);
+
+    if (rc != 0) {
+        return rc;
+    }
+    log = mem_zero(sizeof(*log));
+    log->env = options->env;
+    log->events = options->events;
+    log->owner = options->owner;
+    log->id = options->id;
+    log->heartbeat_ms = options->heartbeat_ms;
+    log->election_ms = options->election_ms;
+    log->taken = options->applied;
+    log->applied = options->applied;
+    log->truncate.durable = options->applied;
+    log->truncate.keep_entries =
+        options->keep_entries > 0 ? options->keep_entries : LIMIT_LOG_KEEP_ENTRIES;
+    log->entries_raft = mem_zero(LIMIT_CHUNK_ENTRIES * sizeof(*log->entries_raft));
+    log->entries_full = mem_zero(LIMIT_CHUNK_ENTRIES * sizeof(*log->entries_full));
+    log->configuration = member_encode(options->voters, options->n_voters);
+    add_peers(log, options);
+    outbox_open(&log->outbox);
+    replicate_open(&log->replicate);
+    readindex_open(&log->readindex, env_random_u64(log->env));
+    rc = store_open(&log->store, log->env, options->dir, on_stored, log, err);
+    if (rc != 0) {
+        goto fail;
+    }
+    if (store_last_index(log->store) == 0) {
+        bootstrap(log);
+    }
+    rc = check_configuration(log, options->dir, err);
+    if (rc == 0) {
+        rc = check_applied(log, options, err);
+    }
+    if (rc != 0) {
+        goto fail;
+    }
+    start(log);
+    *out = log;
+    return 0;
+
+fail:
+    raftlog_close(log);
+    return rc;
+}
+
+bool raftlog_idle(const struct raftlog *log)
+{
+    return store_idle(log->store);
+}
+
+void raftlog_close(struct raftlog *log)
+{
+    if (log == NULL) {
+        return;
+    }
+    readindex_close(log);
+    if (log->raft.address != NULL) {
+        raft_close(&log->raft, NULL);
+    }
+    store_close(log->store);
+    replicate_close(&log->replicate);
+    outbox_close(&log->outbox);
+    raft_free(log->configuration.base);
+    free(log->entries_raft);
+    free(log->entries_full);
+    free(log);
+}
+
+/* ---- use ---- */
+
+/* libraft's timer may lie in the past although nothing is to be done: at most once a
+ * millisecond. */
+static uint64_t timer_ms(const struct raftlog *log)
+{
+    uint64_t timer = raft_timeout(&log->raft);
+
+    return timer > log->timer_ms ? timer : log->timer_ms + 1;
+}
+
+void raftlog_turn(struct raftlog *log)
+{
+    log->dirty = false;
+    store_release(log->store);
+    core_persisted(log);
+    if (env_mono_ms(log->env) >= timer_ms(log)) {
+        core_timeout(log);
+    }
+    readindex_turn(log);
+    truncate_turn(log);
+    store_flush(log->store);
+    replicate_turn(log);
+    outbox_flush(&log->outbox, log->events, log->owner);
+    log->dirty = false;
+    readindex_deliver(log);
+}
+
+uint64_t raftlog_deadline_ms(const struct raftlog *log)
+{
+    uint64_t timer = timer_ms(log);
+    uint64_t reads = readindex_deadline_ms(log);
+
+    if (log->dirty) {
+        return 0;
+    }
+    return reads < timer ? reads : timer;
+}
+
+bool raftlog_next(struct raftlog *log, struct raftlog_entry *out)
+{
+    uint64_t stored = store_stored_index(log->store);
+    uint64_t upto = log->commit < stored ? log->commit : stored;
+
+    if (log->plants & RAFTLOG_PLANT_APPLY_BEYOND_STORED) {
+        upto = log->commit;
+    }
+    if (log->taken >= upto) {
+        return false;
+    }
+    store_get(log->store, log->taken + 1, out);
+    log->taken++;
+    propose_taken(log, out);
+    return true;
+}
+
+void raftlog_applied(struct raftlog *log, uint64_t index)
+{
+    CHECK(index >= log->applied && index <= log->taken);
+    log->applied = index;
+    readindex_deliver(log);
+}
+
+void raftlog_durable(struct raftlog *log, uint64_t index)
+{
+    if (index > log->truncate.durable) {
+        log->truncate.durable = index;
+    }
+}
+
+void raftlog_link_changed(struct raftlog *log, uint64_t member, bool up)
+{
+    struct peer *peer = core_find_peer(log, member);
+
+    if (peer == NULL || !up) {
+        return;
+    }
+    if (log->role == RAFTLOG_LEADER) {
+        replicate_link_up(log, peer);
+    }
+    readindex_retry(log);
+}
+
+void raftlog_get_status(const struct raftlog *log, struct raftlog_status *out)
+{
+    struct store_stats stats;
+
+    store_get_stats(log->store, &stats);
+    *out = (struct raftlog_status){
+        .role = log->role,
+        .id = log->id,
+        .term = log->raft.current_term,
+        .leader = core_leader(log),
+        .commit_index = log->commit,
+        .applied_index = log->applied,
+        .last_index = store_last_index(log->store),
+        .stored_index = store_stored_index(log->store),
+        .first_index = store_get_anchor(log->store)->index + 1,
+        .ready = core_settled(log),
+        .log_bytes = stats.bytes,
+        .fsyncs = stats.fsyncs,
+        .fsync_ns = stats.fsync_ns,
+        .fsync_max_ns = stats.fsync_max_ns,
+        .dropped_frames = log->dropped_frames,
+        .elections = log->elections,
+    };
+}
+
+uint64_t raftlog_match(const struct raftlog *log, uint64_t member)
+{
+    raft_index match = 0;
+
+    return raft_match_index(&log->raft, member, &match) == 0 ? match : 0;
+}
+
+void raftlog_set_plants(struct raftlog *log, unsigned plants)
+{
+    log->plants = plants;
+    log->guard.plants = plants;
+}
