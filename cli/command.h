@@ -1,0 +1,56 @@
+/* A command of kvctl as a row: what it is called, what it takes, how it is explained and
+ * the function that does it. cmd_*.c define the rows, main.c lists them. */
+#ifndef KVD_CLI_COMMAND_H
+#define KVD_CLI_COMMAND_H
+
+#include "cli/exit.h"
+#include "cli/session.h"
+
+/* Does the command; options are the command's own struct. On failure err is the sentence
+ * for the user. */
+typedef enum exit_code (*command_run_cb)(struct session *session, const void *options,
+                                         const char **args, size_t n_args,
+                                         struct err *err);
+
+struct command {
+    const char *name;    /* "get", "endpoint status" */
+    const char *args;    /* "KEY [RANGE_END]" */
+    const char *summary; /* one line without a full stop */
+    const char *details; /* help text after the usage line */
+    const struct option_spec *specs;
+    size_t n_specs;
+    const void *defaults; /* initial values of the options; NULL: none */
+    size_t options_size;
+    size_t args_min, args_max;
+    command_run_cb run;
+};
+
+extern const struct command command_get;
+extern const struct command command_put;
+extern const struct command command_del;
+extern const struct command command_txn;
+extern const struct command command_compaction;
+extern const struct command command_endpoint_status;
+extern const struct command command_endpoint_health;
+extern const struct command command_member_list;
+extern const struct command command_import;
+extern const struct command command_export;
+extern const struct command command_version;
+
+/* All commands, in the order of help. NULL-terminated. */
+extern const struct command *const commands[];
+
+/* Says why and returns the code. */
+enum exit_code command_fail(struct err *err, enum exit_code code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Parses a command's words, those of the command's name left out: *options is filled from
+ * its defaults and the words. global may be NULL. ERR_INVALID. */
+int command_parse(const struct command *command, const struct option_group *global,
+                  const char **words, size_t n_words, struct arena *arena, void **options,
+                  const char ***args, size_t *n_args, struct err *err);
+
+/* ERR_INVALID when there are too few or too many arguments. */
+int command_check_args(const struct command *command, size_t n_args, struct err *err);
+
+#endif

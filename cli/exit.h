@@ -1,0 +1,18 @@
+/* Exit codes of kvctl, which scripts rely on; `kvctl help` lists them. */
+#ifndef KVD_CLI_EXIT_H
+#define KVD_CLI_EXIT_H
+
+enum exit_code {
+    EXIT_OK = 0,
+    EXIT_ERROR = 1,      /* the server refused, or the system did */
+    EXIT_CONNECTION = 2, /* no endpoint could be used, or none answered in time */
+    EXIT_INPUT = 3,      /* stdin, a file or a folder cannot be used as it is */
+    EXIT_CONDITION = 4,  /* not found, or a condition (--if-rev ...) does not hold */
+    EXIT_OUTCOME = 5,    /* a write was sent, but it is not known whether it took place */
+    EXIT_ARGUMENTS = 128, /* the command line is wrong */
+};
+
+/* Of an error code of base/err.h. */
+enum exit_code exit_code_of(int rc);
+
+#endif

@@ -1,0 +1,125 @@
+/* kvctl: reads the command line, finds the command, runs it, and turns what it says into
+ * an exit code and one sentence on stderr. Data go to stdout, everything else to stderr.
+ */
+#include <errno.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "cli/help.h"
+#include "cli/words.h"
+
+/* One sentence, in red on a terminal. */
+static void print_error(const char *text)
+{
+    const char *no_color = getenv("NO_COLOR");
+    bool color = isatty(STDERR_FILENO) && (no_color == NULL || *no_color == '\0');
+
+    fprintf(stderr, "%sError:%s %s\n", color ? "\033[1;31m" : "", color ? "\033[0m" : "",
+            text);
+}
+
+/* kvctl help [COMMAND | TOPIC] */
+static enum exit_code run_help(const char **words, size_t n, struct err *err)
+{
+    const char *unknown;
+    const struct command *command = words_take_command(words, &n, &unknown);
+
+    if (command != NULL) {
+        help_command(stdout, command);
+    } else if (unknown == NULL) {
+        help_overview(stdout);
+    } else if (!help_topic(stdout, unknown)) {
+        return words_unknown(words, n, unknown, err);
+    }
+    return EXIT_OK;
+}
+
+static enum exit_code run_command(struct session *session, const struct command *command,
+                                  const char **words, size_t n, struct err *err)
+{
+    static const char *const prefixes[] = {"KVCTL", "ETCDCTL"};
+    struct option_group global = {
+        .specs = settings_specs, .n = settings_n_specs, .values = &session->settings};
+    void *options;
+    const char **args;
+    size_t n_args;
+
+    if (option_read_env(&global, prefixes, ARRAY_LEN(prefixes), &session->arena, err) !=
+            0 ||
+        command_parse(command, &global, words, n, &session->arena, &options, &args,
+                      &n_args, err) != 0) {
+        return EXIT_ARGUMENTS;
+    }
+    if (session->settings.help) {
+        help_command(stdout, command);
+        return EXIT_OK;
+    }
+    if (session_configure(session, err) != 0 ||
+        command_check_args(command, n_args, err) != 0) {
+        return EXIT_ARGUMENTS;
+    }
+    return command->run(session, options, args, n_args, err);
+}
+
+static enum exit_code run(struct session *session, const char **words, size_t n,
+                          struct err *err)
+{
+    const struct command *command;
+    const char *unknown;
+
+    if (n > 0 && strcmp(words[0], "help") == 0) {
+        return run_help(words + 1, n - 1, err);
+    }
+    command = words_take_command(words, &n, &unknown);
+    if (command != NULL) {
+        return run_command(session, command, words, n, err);
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(words[i], "--help") == 0 || strcmp(words[i], "-h") == 0) {
+            return run_help(words, 0, err);
+        }
+    }
+    if (unknown != NULL) {
+        return words_unknown(words, n, unknown, err);
+    }
+    help_overview(stderr);
+    return command_fail(err, EXIT_ARGUMENTS, "no command given");
+}
+
+int main(int argc, char **argv)
+{
+    struct session session;
+    struct err err = {0};
+    enum exit_code code;
+
+    setlocale(LC_CTYPE, "");
+    signal(SIGPIPE, SIG_DFL);
+    session_open(&session);
+    code = run(&session, (const char **)argv + 1, (size_t)argc - 1, &err);
+    session_close(&session);
+    if (fflush(stdout) != 0 || ferror(stdout) != 0) {
+        err_set(&err, ERR_IO, "stdout: %s", strerror(errno));
+        code = code == EXIT_OK ? EXIT_ERROR : code;
+    }
+    if (code != EXIT_OK) {
+        print_error(err.text);
+    }
+    return (int)code;
+}
+
+const struct command *const commands[] = {
+    &command_get,
+    &command_put,
+    &command_del,
+    &command_txn,
+    &command_compaction,
+    &command_endpoint_status,
+    &command_endpoint_health,
+    &command_member_list,
+    &command_version,
+    NULL,
+};

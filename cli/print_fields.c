@@ -1,0 +1,190 @@
+/* etcdctl's fields format: "Name" : value, a line each. */
+#include <inttypes.h>
+
+#include "cli/print_ops.h"
+#include "cli/quote.h"
+
+static void field_int(struct printer *p, const char *prefix, const char *name,
+                      int64_t value)
+{
+    fprintf(p->out, "\"%s%s\" : %" PRId64 "\n", prefix, name, value);
+}
+
+static void field_uint(struct printer *p, const char *name, uint64_t value)
+{
+    fprintf(p->out, "\"%s\" : %" PRIu64 "\n", name, value);
+}
+
+static void field_bool(struct printer *p, const char *name, bool value)
+{
+    fprintf(p->out, "\"%s\" : %s\n", name, value ? "true" : "false");
+}
+
+static void field_bytes(struct printer *p, const char *prefix, const char *name,
+                        struct slice bytes)
+{
+    fprintf(p->out, "\"%s%s\" : ", prefix, name);
+    if (p->hex) {
+        fputc('"', p->out);
+        quote_write_hex(p->out, bytes);
+        fputc('"', p->out);
+    } else {
+        quote_write(p->out, bytes);
+    }
+    fputc('\n', p->out);
+}
+
+static void field_text(struct printer *p, const char *name, const char *text)
+{
+    fprintf(p->out, "\"%s\" : ", name);
+    quote_write(p->out, slice_str(text));
+    fputc('\n', p->out);
+}
+
+static void fields_header(struct printer *p, const Etcdserverpb__ResponseHeader *header)
+{
+    static const Etcdserverpb__ResponseHeader none = ETCDSERVERPB__RESPONSE_HEADER__INIT;
+
+    header = header != NULL ? header : &none;
+    field_uint(p, "ClusterID", header->cluster_id);
+    field_uint(p, "MemberID", header->member_id);
+    field_int(p, "", "Revision", header->revision);
+    field_uint(p, "RaftTerm", header->raft_term);
+}
+
+static void fields_kv(struct printer *p, const char *prefix, const Mvccpb__KeyValue *kv)
+{
+    field_bytes(p, prefix, "Key", slice_of_binary(kv->key));
+    field_int(p, prefix, "CreateRevision", kv->create_revision);
+    field_int(p, prefix, "ModRevision", kv->mod_revision);
+    field_int(p, prefix, "Version", kv->version);
+    field_bytes(p, prefix, "Value", slice_of_binary(kv->value));
+    field_int(p, prefix, "Lease", kv->lease);
+}
+
+static void fields_range_kvs(struct printer *p, Mvccpb__KeyValue *const *kvs, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        fields_kv(p, "", kvs[i]);
+    }
+}
+
+static void fields_range_end(struct printer *p, bool more, int64_t count)
+{
+    field_bool(p, "More", more);
+    field_int(p, "", "Count", count);
+}
+
+static void fields_put(struct printer *p, const Etcdserverpb__PutResponse *res)
+{
+    fields_header(p, res->header);
+    if (res->prev_kv != NULL) {
+        fields_kv(p, "Prev", res->prev_kv);
+    }
+}
+
+static void fields_del(struct printer *p, const Etcdserverpb__DeleteRangeResponse *res)
+{
+    fields_header(p, res->header);
+    field_int(p, "", "Deleted", res->deleted);
+    for (size_t i = 0; i < res->n_prev_kvs; i++) {
+        fields_kv(p, "Prev", res->prev_kvs[i]);
+    }
+}
+
+static void fields_txn(struct printer *p, const Etcdserverpb__TxnResponse *res)
+{
+    fields_header(p, res->header);
+    field_bool(p, "Succeeded", res->succeeded);
+    for (size_t i = 0; i < res->n_responses; i++) {
+        const Etcdserverpb__ResponseOp *op = res->responses[i];
+
+        switch (op->response_case) {
+        case ETCDSERVERPB__RESPONSE_OP__RESPONSE_RESPONSE_RANGE:
+            print_range(p, op->response_range);
+            break;
+        case ETCDSERVERPB__RESPONSE_OP__RESPONSE_RESPONSE_PUT:
+            fields_put(p, op->response_put);
+            break;
+        case ETCDSERVERPB__RESPONSE_OP__RESPONSE_RESPONSE_DELETE_RANGE:
+            fields_del(p, op->response_delete_range);
+            break;
+        case ETCDSERVERPB__RESPONSE_OP__RESPONSE_RESPONSE_TXN:
+            fields_txn(p, op->response_txn);
+            break;
+        case ETCDSERVERPB__RESPONSE_OP__RESPONSE__NOT_SET:
+        case _ETCDSERVERPB__RESPONSE_OP__RESPONSE__CASE_IS_INT_SIZE:
+            break;
+        }
+    }
+}
+
+static void fields_members(struct printer *p, const Etcdserverpb__MemberListResponse *res)
+{
+    fields_header(p, res->header);
+    for (size_t i = 0; i < res->n_members; i++) {
+        const Etcdserverpb__Member *m = res->members[i];
+
+        field_uint(p, "ID", m->id);
+        field_text(p, "Name", m->name);
+        for (size_t u = 0; u < m->n_peerurls; u++) {
+            field_text(p, "PeerURL", m->peerurls[u]);
+        }
+        for (size_t u = 0; u < m->n_clienturls; u++) {
+            field_text(p, "ClientURL", m->clienturls[u]);
+        }
+        field_bool(p, "IsLearner", m->islearner);
+        fputc('\n', p->out);
+    }
+}
+
+static void fields_statuses(struct printer *p, const struct endpoint_status *list,
+                            size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const Etcdserverpb__StatusResponse *s = list[i].status;
+
+        fields_header(p, s->header);
+        field_text(p, "Version", s->version);
+        field_int(p, "", "DBSize", s->dbsize);
+        field_uint(p, "Leader", s->leader);
+        field_bool(p, "IsLearner", s->islearner);
+        field_uint(p, "RaftIndex", s->raftindex);
+        field_uint(p, "RaftTerm", s->raftterm);
+        field_uint(p, "RaftAppliedIndex", s->raftappliedindex);
+        fputs("\"Errors\" : [", p->out);
+        for (size_t e = 0; e < s->n_errors; e++) {
+            fputs(e > 0 ? " " : "", p->out);
+            quote_write(p->out, slice_str(s->errors[e]));
+        }
+        fputs("]\n", p->out);
+        field_text(p, "Endpoint", list[i].endpoint);
+        fputc('\n', p->out);
+    }
+}
+
+static void fields_healths(struct printer *p, const struct endpoint_health *list,
+                           size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        char took[DURATION_TEXT_MAX];
+
+        duration_text(list[i].took_ns, took);
+        field_text(p, "Endpoint", list[i].endpoint);
+        field_bool(p, "Health", list[i].healthy);
+        fprintf(p->out, "\"Took\" : %s\n", took);
+        fprintf(p->out, "\"Error\" : %s\n\n", list[i].error);
+    }
+}
+
+const struct print_ops print_fields_ops = {
+    .range_begin = fields_header,
+    .range_kvs = fields_range_kvs,
+    .range_end = fields_range_end,
+    .put = fields_put,
+    .del = fields_del,
+    .txn = fields_txn,
+    .members = fields_members,
+    .statuses = fields_statuses,
+    .healths = fields_healths,
+};

@@ -1,0 +1,104 @@
+/* The global options and the life of a command's belongings. */
+#include "cli/session.h"
+
+#include <stdio.h>
+
+#include "base/limits.h"
+#include "base/mem.h"
+
+#define FIELD(name) offsetof(struct settings, name)
+
+const struct option_spec settings_specs[] = {
+    {"endpoints", 0, OPTION_TEXT, FIELD(endpoints), "LIST",
+     "servers, separated by commas: host:port or http://host:port"},
+    {"write-out", 'w', OPTION_TEXT, FIELD(write_out), "FORMAT",
+     "simple, table, json, json-base64, fields or raw (see kvctl help formats)"},
+    {"command-timeout", 0, OPTION_DURATION, FIELD(command_timeout_ms), "TIME",
+     "give up a request after this long"},
+    {"dial-timeout", 0, OPTION_DURATION, FIELD(dial_timeout_ms), "TIME",
+     "give up connecting to one server after this long"},
+    {"hex", 0, OPTION_FLAG, FIELD(hex), NULL, "print keys and values as \\x61\\x62"},
+    {"debug", 0, OPTION_FLAG, FIELD(debug), NULL, "say on stderr what is being done"},
+    {"help", 'h', OPTION_FLAG, FIELD(help), NULL, "explain the command"},
+};
+const size_t settings_n_specs = ARRAY_LEN(settings_specs);
+
+const struct settings settings_defaults = {
+    .endpoints = "127.0.0.1:2379",
+    .write_out = "simple",
+    .dial_timeout_ms = 2000,
+    .command_timeout_ms = 5000,
+};
+
+void session_open(struct session *session)
+{
+    *session =
+        (struct session){.settings = settings_defaults, .printer = {.out = stdout}};
+    arena_init(&session->arena, LIMIT_CLIENT_ARENA);
+}
+
+void session_close(struct session *session)
+{
+    client_close(session->client);
+    session->client = NULL;
+    arena_close(&session->arena);
+}
+
+int session_configure(struct session *session, struct err *err)
+{
+    const struct settings *set = &session->settings;
+    int n;
+
+    if (!print_format_parse(set->write_out, &session->printer.format)) {
+        return err_set(err, ERR_INVALID,
+                       "-w \"%s\": the formats are simple, table, json, json-base64, "
+                       "fields and raw",
+                       set->write_out);
+    }
+    session->printer.hex = set->hex;
+    if (set->dial_timeout_ms == 0 || set->command_timeout_ms == 0) {
+        return err_set(err, ERR_INVALID, "a timeout of 0 leaves no time; try 5s");
+    }
+    session->endpoints =
+        arena_alloc(&session->arena, LIMIT_ENDPOINTS * sizeof(*session->endpoints));
+    n = endpoint_parse_list(set->endpoints, session->endpoints, LIMIT_ENDPOINTS, err);
+    if (n < 0) {
+        return n;
+    }
+    session->n_endpoints = (size_t)n;
+    return 0;
+}
+
+static void trace_to_stderr(void *owner, const char *line)
+{
+    (void)owner;
+    fprintf(stderr, "debug: %s\n", line);
+}
+
+struct client *session_client_of(struct session *session,
+                                 const struct endpoint *endpoints, size_t n)
+{
+    return client_open(&(struct client_options){
+        .endpoints = endpoints,
+        .n_endpoints = n,
+        .dial_timeout_ms = session->settings.dial_timeout_ms,
+        .command_timeout_ms = session->settings.command_timeout_ms,
+        .trace = session->settings.debug ? trace_to_stderr : NULL,
+    });
+}
+
+struct client *session_client(struct session *session)
+{
+    if (session->client == NULL) {
+        session->client =
+            session_client_of(session, session->endpoints, session->n_endpoints);
+    }
+    return session->client;
+}
+
+int session_call(struct session *session, const struct client_method *method,
+                 const ProtobufCMessage *request, void *reply, struct err *err)
+{
+    return client_call(session_client(session), method, request, &session->arena, reply,
+                       err);
+}

@@ -1,0 +1,55 @@
+/* What a command of kvctl works with: the global settings, the client, the printer, and
+ * the memory that lives as long as the command. */
+#ifndef KVD_CLI_SESSION_H
+#define KVD_CLI_SESSION_H
+
+#include <protobuf-c/protobuf-c.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "cli/client.h"
+#include "cli/option.h"
+#include "cli/print.h"
+
+struct settings {
+    const char *endpoints;
+    const char *write_out;
+    int64_t dial_timeout_ms;
+    int64_t command_timeout_ms;
+    bool hex;
+    bool debug;
+    bool help;
+};
+
+extern const struct option_spec settings_specs[];
+extern const size_t settings_n_specs;
+extern const struct settings settings_defaults;
+
+struct session {
+    struct settings settings;
+    struct printer printer;
+    struct arena arena;
+    struct endpoint *endpoints; /* those of the settings */
+    size_t n_endpoints;
+    struct client *client; /* private: opened at first use */
+};
+
+void session_open(struct session *session);
+void session_close(struct session *session);
+
+/* Checks the settings and makes them effective. ERR_INVALID: the command line is wrong.
+ */
+int session_configure(struct session *session, struct err *err);
+
+/* The client; its endpoints are those of the settings. */
+struct client *session_client(struct session *session);
+
+/* A client for these endpoints with the session's timeouts; the caller closes it. */
+struct client *session_client_of(struct session *session,
+                                 const struct endpoint *endpoints, size_t n);
+
+/* client_call with the session's client and arena. */
+int session_call(struct session *session, const struct client_method *method,
+                 const ProtobufCMessage *request, void *reply, struct err *err);
+
+#endif
