@@ -4,8 +4,9 @@
 
 #include <stddef.h>
 
+#include <protobuf-c/protobuf-c.h>
+
 struct call;
-struct ProtobufCMessageDescriptor;
 
 enum rpc_id {
 #define RPC_SERVICE(service, descriptor)
@@ -44,8 +45,17 @@ const char *rpc_service_name(enum rpc_id id);
  * gRPC's sentence about what is unknown in text (text_size bytes). */
 enum rpc_id rpc_find(const char *path, char *text, size_t text_size);
 
+/* gRPC's sentence for a method that this version does not have. */
+void rpc_unknown_method(enum rpc_id id, char *text, size_t text_size);
+
 /* Types of a method's request and reply. */
-const struct ProtobufCMessageDescriptor *rpc_request_type(enum rpc_id id);
-const struct ProtobufCMessageDescriptor *rpc_reply_type(enum rpc_id id);
+const ProtobufCMessageDescriptor *rpc_request_type(enum rpc_id id);
+const ProtobufCMessageDescriptor *rpc_reply_type(enum rpc_id id);
+
+/* The one pipeline: checks that hold for every method, then its start. */
+void rpc_start(struct call *call);
+
+/* Cluster, member, term and, where it is still 0, the revision of a reply. */
+void rpc_fill_header(struct call *call, ProtobufCMessage *reply);
 
 #endif

@@ -1,0 +1,444 @@
+#include "node/call.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "api/decode.h"
+#include "base/check.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "node/calls.h"
+#include "node/node_parts.h"
+
+#define IDLE_ARENA_MAX (16 * KIB) /* memory that an ended call keeps for the next one */
+
+static const unsigned call_next[CALL_NSTATES] = {
+    [CALL_READING] = 1u << CALL_READY | 1u << CALL_ENDED,
+    [CALL_READY] = 1u << CALL_WORKING | 1u << CALL_ENDED,
+    [CALL_WORKING] = 1u << CALL_ENDED,
+    [CALL_ENDED] = 0,
+};
+
+static void call_move(struct call *call, enum call_state to)
+{
+    CHECK(call_next[call->state] & 1u << to);
+    call->state = to;
+}
+
+static void call_place(struct call *call, struct list *where)
+{
+    list_del(&call->place);
+    list_add_tail(where, &call->place);
+}
+
+/* ---- birth and death ---- */
+
+static struct call *call_new(struct calls *calls)
+{
+    struct call *call;
+    struct arena arena = {0};
+
+    if (list_empty(&calls->idle)) {
+        call = mem_alloc(sizeof(*call));
+    } else {
+        call = container_of(calls->idle.next, struct call, place);
+        arena = call->arena;
+        list_del(&call->place);
+        calls->n_idle--;
+    }
+    memset(call, 0, sizeof(*call));
+    call->arena = arena;
+    call->arena.max = LIMIT_CALL_ARENA;
+    list_init(&call->place);
+    calls->n++;
+    return call;
+}
+
+static void call_drop(struct call *call)
+{
+    struct calls *calls = &call->node->calls;
+
+    CHECK(call->holds > 0);
+    if (--call->holds > 0) {
+        return;
+    }
+    CHECK(call->state == CALL_ENDED);
+    list_del(&call->place);
+    calls->n--;
+    if (calls->n_idle >= LIMIT_IDLE_CALLS) {
+        arena_close(&call->arena);
+        free(call);
+        return;
+    }
+    if (call->arena.used > IDLE_ARENA_MAX) {
+        arena_close(&call->arena);
+    }
+    arena_reset(&call->arena);
+    list_add_head(&calls->idle, &call->place);
+    calls->n_idle++;
+}
+
+/* Ends whatever the call waits for, but for a command on its way, which holds it. */
+static void call_stop(struct call *call)
+{
+    struct calls *calls = &call->node->calls;
+
+    wheel_remove(&calls->deadlines, &call->timer);
+    if (call->reading) {
+        raftlog_read_cancel(call->node->log, &call->read);
+        call->reading = false;
+    }
+    if (call->scan != NULL) {
+        kv_scan_close(call->scan);
+        call->scan = NULL;
+    }
+    call_place(call, &calls->all);
+    call_move(call, CALL_ENDED);
+}
+
+static void call_end(struct call *call, int code, const char *text)
+{
+    call_stop(call);
+    wire_finish(call->stream, code, text);
+    conn_mark(call->conn);
+    if (call->method < RPC_NMETHODS) {
+        metrics_handled(&call->node->metrics, call->method, code);
+    }
+}
+
+/* ---- what the connection tells ---- */
+
+static void arm(struct call *call)
+{
+    uint64_t due_ms =
+        call->deadline_ms < call->limit_ms ? call->deadline_ms : call->limit_ms;
+
+    wheel_remove(&call->node->calls.deadlines, &call->timer);
+    if (due_ms != UINT64_MAX) {
+        wheel_add(&call->node->calls.deadlines, &call->timer, due_ms);
+    }
+}
+
+void call_begin(struct node *node, struct conn *conn, struct wire_call *stream,
+                const struct wire_metadata *metadata)
+{
+    struct call *call = call_new(&node->calls);
+    char unknown[256];
+
+    call->node = node;
+    call->conn = conn;
+    call->stream = stream;
+    call->holds = 1;
+    call->has_leader = metadata->has_leader;
+    call->deadline_ms = UINT64_MAX;
+    call->limit_ms = UINT64_MAX;
+    list_add_tail(&node->calls.all, &call->place);
+    wire_set_owner(stream, call);
+    call->method = rpc_find(metadata->path, unknown, sizeof(unknown));
+    if (call->method == RPC_NMETHODS) {
+        call_fail_text(call, GRPC_UNIMPLEMENTED, unknown);
+        return;
+    }
+    if (rpc_get(call->method)->start == NULL) {
+        rpc_unknown_method(call->method, unknown, sizeof(unknown));
+        call_fail_text(call, GRPC_UNIMPLEMENTED, unknown);
+        return;
+    }
+    if (metadata->bad_version) {
+        call_fail(call, API_INVALID_CLIENT_API_VERSION);
+        return;
+    }
+    if (metadata->timeout_ns >= 0) {
+        call->deadline_ms =
+            env_mono_ms(node->env) + ((uint64_t)metadata->timeout_ns + 999999) / 1000000;
+        arm(call);
+    }
+}
+
+void call_message(struct call *call, struct slice message)
+{
+    struct err err = {0};
+    char text[ERR_TEXT_MAX + 64];
+
+    if (call->state != CALL_READING) {
+        return; /* already failed */
+    }
+    if (call->request != NULL) {
+        call_fail_text(call, GRPC_INTERNAL,
+                       "cardinality violation: received multiple request messages for "
+                       "non-client-streaming RPC");
+        return;
+    }
+    call->request =
+        api_decode(rpc_request_type(call->method), message, &call->arena, &err);
+    if (call->request == NULL) {
+        snprintf(text, sizeof(text), "%s: %s", api_status_text(API_INVALID_REQUEST),
+                 err.text);
+        call_fail_text(call, api_status_code(API_INVALID_REQUEST), text);
+    }
+}
+
+void call_half_closed(struct call *call)
+{
+    if (call->state != CALL_READING) {
+        return;
+    }
+    if (call->request == NULL) {
+        call_fail_text(call, GRPC_INTERNAL,
+                       "cardinality violation: received no request message from "
+                       "non-client-streaming RPC");
+        return;
+    }
+    call->arena.max = LIMIT_CALL_ARENA + LIMIT_RESPONSE_BYTES;
+    call_move(call, CALL_READY);
+    call_place(call, &call->node->calls.ready);
+}
+
+void call_closed(struct call *call, bool reset)
+{
+    if (call->state != CALL_ENDED) {
+        metrics_handled(&call->node->metrics, call->method, GRPC_CANCELLED);
+        call_stop(call);
+    }
+    call->stream = NULL;
+    call->conn = NULL;
+    call_drop(call);
+}
+
+void call_drained(struct call *call)
+{
+    /* No handler sends more than the connection may hold. */
+}
+
+/* ---- what handlers do ---- */
+
+static uint8_t *call_pack(struct call *call, const ProtobufCMessage *message)
+{
+    size_t size = protobuf_c_message_get_packed_size(message);
+    uint8_t *room =
+        size > LIMIT_RESPONSE_BYTES ? NULL : wire_message_begin(call->stream, size);
+
+    if (room != NULL) {
+        CHECK(protobuf_c_message_pack(message, room) == size);
+    }
+    return room;
+}
+
+void call_reply(struct call *call, ProtobufCMessage *reply)
+{
+    rpc_fill_header(call, reply);
+    if (call_pack(call, reply) == NULL) {
+        call_fail(call, API_RESPONSE_TOO_LARGE);
+        return;
+    }
+    call_end(call, GRPC_OK, NULL);
+}
+
+void call_fail(struct call *call, enum api_status status)
+{
+    call_end(call, api_status_code(status), api_status_text(status));
+}
+
+void call_fail_text(struct call *call, enum grpc_code code, const char *text)
+{
+    call_end(call, code, text);
+}
+
+void call_send(struct call *call, const ProtobufCMessage *message)
+{
+    if (call_pack(call, message) == NULL) {
+        call_fail(call, API_RESPONSE_TOO_LARGE);
+        return;
+    }
+    conn_mark(call->conn);
+}
+
+static void on_applied(struct machine_op *op, enum api_status status,
+                       ProtobufCMessage *response)
+{
+    struct call *call = container_of(op, struct call, op);
+
+    if (call->state != CALL_ENDED) {
+        call->applied(call, status, response);
+    }
+    call_drop(call);
+}
+
+void call_propose(struct call *call,
+                  void (*applied)(struct call *call, enum api_status status,
+                                  ProtobufCMessage *response))
+{
+    struct slice address = slice_str(conn_address(call->conn));
+
+    kvd__command__client__init(&call->client);
+    call->client.address = arena_alloc(&call->arena, address.len + 1);
+    memcpy(call->client.address, address.ptr, address.len + 1);
+    call->command.client = &call->client;
+    call->op.command = &call->command;
+    call->op.arena = &call->arena;
+    call->op.done = on_applied;
+    call->applied = applied;
+    call->holds++;
+    machine_submit(call->node->machine, &call->op);
+}
+
+/* Recorded here, acted on in the turn. */
+static void on_read(struct raftlog_read *read, int rc)
+{
+    struct call *call = container_of(read, struct call, read);
+
+    call->reading = false;
+    call->read_rc = rc;
+    call_place(call, &call->node->calls.opened);
+}
+
+void call_gate(struct call *call, void (*opened)(struct call *call))
+{
+    struct node *node = call->node;
+
+    call->opened = opened;
+    call->limit_ms = env_mono_ms(node->env) + machine_timeout_ms(node->machine);
+    arm(call);
+    call->reading = true;
+    call->read = (struct raftlog_read){.done = on_read};
+    raftlog_read(node->log, &call->read);
+}
+
+void call_scan(struct call *call)
+{
+    call_place(call, &call->node->calls.scans);
+}
+
+void call_wait(struct call *call, void (*poll)(struct call *call))
+{
+    call->poll = poll;
+    call_place(call, &call->node->calls.waiting);
+}
+
+/* ---- what the turn does ---- */
+
+void calls_init(struct calls *calls, uint64_t now_ms)
+{
+    *calls = (struct calls){0};
+    list_init(&calls->ready);
+    list_init(&calls->opened);
+    list_init(&calls->scans);
+    list_init(&calls->waiting);
+    list_init(&calls->all);
+    list_init(&calls->idle);
+    wheel_init(&calls->deadlines, now_ms);
+}
+
+static struct call *call_at(struct list *place)
+{
+    return container_of(place, struct call, place);
+}
+
+void calls_start(struct calls *calls)
+{
+    while (!list_empty(&calls->ready)) {
+        struct call *call = call_at(calls->ready.next);
+
+        call_place(call, &calls->all);
+        call_move(call, CALL_WORKING);
+        rpc_start(call);
+    }
+}
+
+static void go_on(struct call *call)
+{
+    call_place(call, &call->node->calls.all);
+    call->limit_ms = UINT64_MAX;
+    if (call->read_rc == 0) {
+        call->opened(call);
+    } else {
+        call_fail(call,
+                  call->read_rc == ERR_NOT_LEADER ? API_NO_LEADER : API_LEADER_CHANGED);
+    }
+}
+
+static void step_scan(struct calls *calls, struct call *call)
+{
+    enum api_status status = API_OK;
+    Etcdserverpb__RangeResponse *reply = NULL;
+
+    call_place(call, &calls->scans); /* to the end: the others' turn */
+    if (kv_scan_step(call->scan, &status, &reply) == 0) {
+        return;
+    }
+    if (status == API_OK) {
+        call_reply(call, &reply->base);
+    } else {
+        call_fail(call, status);
+    }
+}
+
+static void end_late(struct calls *calls, uint64_t now_ms)
+{
+    struct wheel_timer *timer;
+
+    while ((timer = wheel_take(&calls->deadlines, now_ms)) != NULL) {
+        struct call *call = container_of(timer, struct call, timer);
+
+        if (call->deadline_ms <= now_ms) {
+            call_fail(call, API_DEADLINE_EXCEEDED);
+        } else if (call->limit_ms <= now_ms) {
+            call_fail(call, API_TIMEOUT);
+        } else {
+            arm(call);
+        }
+    }
+}
+
+bool calls_continue(struct calls *calls, uint64_t now_ms)
+{
+    while (!list_empty(&calls->opened)) {
+        go_on(call_at(calls->opened.next));
+    }
+    for (int i = 0; i < LIMIT_SCAN_STEPS && !list_empty(&calls->scans); i++) {
+        step_scan(calls, call_at(calls->scans.next));
+    }
+    LIST_FOREACH_SAFE (pos, &calls->waiting) {
+        call_at(pos)->poll(call_at(pos));
+    }
+    end_late(calls, now_ms);
+    return !list_empty(&calls->scans);
+}
+
+uint64_t calls_deadline_ms(const struct calls *calls)
+{
+    return wheel_deadline_ms(&calls->deadlines);
+}
+
+void calls_fail_all(struct calls *calls, enum api_status status)
+{
+    struct list *const lists[] = {&calls->ready, &calls->opened, &calls->scans,
+                                  &calls->waiting, &calls->all};
+
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+        struct list open;
+
+        list_init(&open);
+        list_splice_tail(&open, lists[i]);
+        while (!list_empty(&open)) {
+            struct call *call = call_at(open.next);
+
+            call_place(call, &calls->all);
+            if (call->state != CALL_ENDED) {
+                call_fail(call, status);
+            }
+        }
+    }
+}
+
+void calls_close(struct calls *calls)
+{
+    CHECK(calls->n == 0);
+    while (!list_empty(&calls->idle)) {
+        struct call *call = call_at(calls->idle.next);
+
+        list_del(&call->place);
+        arena_close(&call->arena);
+        free(call);
+    }
+}

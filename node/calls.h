@@ -1,0 +1,109 @@
+/* Calls as their handlers see them, and all calls of a member as the turn sees them.
+ *
+ * A handler (rpc_*.c) begins with the decoded request and ends the call exactly once, now
+ * or later, with call_reply or call_fail. In between it may wait for one operation at a
+ * time: a command's way through the log, a read gate, pages of a long read, or a
+ * condition. The client may leave at any time: then the handler is simply never called
+ * again. */
+#ifndef KVD_NODE_CALLS_H
+#define KVD_NODE_CALLS_H
+
+#include "api/status.h"
+#include "base/arena.h"
+#include "base/list.h"
+#include "command.pb-c.h"
+#include "kv/kv.h"
+#include "node/call.h"
+#include "node/machine.h"
+#include "node/rpc.h"
+#include "node/wheel.h"
+#include "raftlog/raftlog.h"
+
+/*   READING --last message--> READY --turn--> WORKING --reply, fail--> ENDED
+ *      +------------------------+-- fail, client leaves ---------------^  */
+enum call_state { CALL_READING, CALL_READY, CALL_WORKING, CALL_ENDED, CALL_NSTATES };
+
+struct call {
+    struct node *node;
+    struct conn *conn;
+    struct wire_call *stream; /* NULL once it is gone */
+    enum rpc_id method;
+    ProtobufCMessage *request; /* decoded, in the arena */
+    struct arena arena;        /* request and reply */
+    bool has_leader;           /* the client wants an error when there is no leader */
+
+    enum call_state state; /* private, as all below */
+    int holds;             /* the stream, and each operation in flight */
+    struct list place;     /* ready, opened, scanning or waiting: one of calls' lists */
+    struct wheel_timer timer; /* the nearer one of the two */
+    uint64_t deadline_ms;     /* the client's; UINT64_MAX: none */
+    uint64_t limit_ms;        /* ours for a read gate; UINT64_MAX: none */
+    Kvd__Command__Command command;
+    Kvd__Command__Client client;
+    struct machine_op op;
+    struct raftlog_read read;
+    bool reading; /* raftlog has the read */
+    int read_rc;
+    struct kv_scan *scan;
+    void (*applied)(struct call *call, enum api_status status,
+                    ProtobufCMessage *response);
+    void (*opened)(struct call *call);
+    void (*poll)(struct call *call);
+};
+
+struct calls {
+    struct list ready;   /* complete requests, to be started in this turn */
+    struct list opened;  /* read gates that opened or failed */
+    struct list scans;   /* long reads: a few pages each turn */
+    struct list waiting; /* for a condition that is polled once a turn */
+    struct list all;     /* place of those in none of the above */
+    struct wheel deadlines;
+    struct list idle; /* ended, kept for reuse */
+    size_t n_idle;
+    size_t n; /* in use */
+};
+
+/* ---- for handlers ---- */
+
+/* Ends the call with this reply; its header is filled in. */
+void call_reply(struct call *call, ProtobufCMessage *reply);
+void call_fail(struct call *call, enum api_status status);
+void call_fail_text(struct call *call, enum grpc_code code, const char *text);
+
+/* Sends a message of a stream of replies. */
+void call_send(struct call *call, const ProtobufCMessage *message);
+
+/* Sends call->command, whose request is set, through the log. */
+void call_propose(struct call *call,
+                  void (*applied)(struct call *call, enum api_status status,
+                                  ProtobufCMessage *response));
+
+/* Goes on when the applied state may be read linearizably. */
+void call_gate(struct call *call, void (*opened)(struct call *call));
+
+/* Goes on with pages of call->scan until there is a reply. */
+void call_scan(struct call *call);
+
+/* Asks once a turn, until poll ends the call. */
+void call_wait(struct call *call, void (*poll)(struct call *call));
+
+/* ---- for the turn ---- */
+
+void calls_init(struct calls *calls, uint64_t now_ms);
+
+/* Starts the requests that are complete. */
+void calls_start(struct calls *calls);
+
+/* Goes on with opened gates, long reads and conditions, and ends what is late. True when
+ * there is more to do at once. */
+bool calls_continue(struct calls *calls, uint64_t now_ms);
+
+uint64_t calls_deadline_ms(const struct calls *calls);
+
+/* Ends every call that is not ended, with a status. */
+void calls_fail_all(struct calls *calls, enum api_status status);
+
+/* All streams are closed and all operations have ended. */
+void calls_close(struct calls *calls);
+
+#endif

@@ -1,0 +1,31 @@
+/* The handlers of rpc.def, by file. */
+#ifndef KVD_NODE_HANDLERS_H
+#define KVD_NODE_HANDLERS_H
+
+struct call;
+
+/* rpc_kv.c */
+void rpc_range(struct call *call);
+void rpc_put(struct call *call);
+void rpc_delete_range(struct call *call);
+void rpc_txn(struct call *call);
+void rpc_compact(struct call *call);
+
+/* rpc_cluster.c */
+void rpc_member_list(struct call *call);
+
+/* rpc_maintenance.c */
+void rpc_alarm(struct call *call);
+void rpc_status(struct call *call);
+void rpc_defragment(struct call *call);
+void rpc_move_leader(struct call *call);
+
+/* rpc_auth.c */
+void rpc_auth_status(struct call *call);
+void rpc_authenticate(struct call *call);
+
+/* rpc_health.c */
+void rpc_health_check(struct call *call);
+void rpc_health_watch(struct call *call);
+
+#endif

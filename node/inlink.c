@@ -1,0 +1,204 @@
+/* A connection that another member dialled: read only, but for the answer to its hello.
+ *
+ * Happy path: accepted as a stranger; its hello is judged and answered, the stranger
+ * becomes the inlink of its peer and an older one of the same peer gives way; then frames
+ * are handed out in order. What can fail: no hello in time, a wrong one (answered with a
+ * sentence), bytes that are not frames: the connection ends. Memory is bounded: reading
+ * pauses while a frame's worth waits to be handed out. */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "node/peer_link.h"
+
+#define LINK_SILENCE_MS 3000
+
+static struct net *inlink_net(const struct inlink *link)
+{
+    return link->peers->options.env->net;
+}
+
+static void on_received(void *owner, struct slice bytes)
+{
+    struct inlink *link = owner;
+
+    metrics_add(link->peers->options.metrics, METRIC_PEER_BYTES_RECEIVED, bytes.len);
+    if (buf_append(&link->in, bytes.ptr, bytes.len) != 0) {
+        link->ended = true; /* handed more than a paused connection may */
+        return;
+    }
+    if (link->peer != NULL && !link->replaced) {
+        link->due_ms = env_mono_ms(link->peers->options.env) + LINK_SILENCE_MS;
+    }
+    if (!link->paused && buf_len(&link->in) > LIMIT_PEER_FRAME) {
+        link->paused = true;
+        inlink_net(link)->ops->pause(link->stream, true);
+    }
+}
+
+static void on_ended(void *owner, bool reset)
+{
+    struct inlink *link = owner;
+
+    link->ended = true;
+}
+
+static void on_opened(void *owner, int rc, bool refused)
+{
+    UNREACHABLE(); /* accepted streams are open */
+}
+
+static void on_drained(void *owner)
+{
+    /* Nothing but a hello is ever written here. */
+}
+
+static const struct stream_events events = {
+    .opened = on_opened,
+    .received = on_received,
+    .ended = on_ended,
+    .drained = on_drained,
+};
+
+void inlink_accept(struct peers *peers, struct stream *stream)
+{
+    struct env *env = peers->options.env;
+    struct inlink *link;
+
+    if (peers->n_strangers >= LIMIT_PEER_STRANGERS) {
+        metrics_add(peers->options.metrics, METRIC_PEER_REFUSED, 1);
+        env->net->ops->close(stream, true);
+        return;
+    }
+    link = mem_zero(sizeof(*link));
+    *link = (struct inlink){
+        .peers = peers,
+        .stream = stream,
+        .in = BUF_INIT(4 * LIMIT_PEER_FRAME),
+        .due_ms = env_mono_ms(env) + LIMIT_HANDSHAKE_MS,
+    };
+    peers->n_strangers++;
+    list_add_tail(&peers->inlinks, &link->place);
+    env->net->ops->attach(stream, &events, link);
+}
+
+void inlink_close(struct inlink *link)
+{
+    if (link->peer == NULL) {
+        link->peers->n_strangers--;
+    } else if (link->peer->inlink == link) {
+        link->peer->inlink = NULL;
+    }
+    inlink_net(link)->ops->close(link->stream, false);
+    list_del(&link->place);
+    buf_close(&link->in);
+    free(link);
+}
+
+/* Takes the stranger in, or answers why not. */
+static int inlink_greet(struct inlink *link, const Kvd__Peer__Hello *hello,
+                        uint64_t now_ms)
+{
+    struct peers *peers = link->peers;
+    const struct hello_self *self = &peers->options.self;
+    struct buf answer = BUF_INIT(LIMIT_PEER_HELLO);
+    struct err err;
+    int rc;
+
+    rc = hello_judge(self, hello, 0, &err);
+    if (rc == 0) {
+        rc = peers->options.events->meet(peers->options.owner, hello->from,
+                                         hello->store_id, &err);
+    }
+    hello_encode(self, hello->from, rc == 0 ? NULL : err.text, &answer);
+    inlink_net(link)->ops->write(link->stream, buf_slice(&answer));
+    buf_close(&answer);
+    if (rc != 0) {
+        metrics_add(peers->options.metrics, METRIC_PEER_REFUSED, 1);
+        log_warn("refused a peer", LOG_TEXT("why", err.text),
+                 LOG_TEXT("address", inlink_net(link)->ops->peer_address(link->stream)));
+        return rc;
+    }
+    for (size_t i = 0; i < peers->n; i++) {
+        struct peer *peer = &peers->items[i];
+
+        if (peer->member->id == hello->from) {
+            if (peer->inlink != NULL) {
+                peer->inlink->replaced = true;
+                peer->inlink->due_ms = now_ms;
+            }
+            peer->inlink = link;
+            link->peer = peer;
+            link->due_ms = now_ms + LINK_SILENCE_MS;
+            peers->n_strangers--;
+            dial_hurry(&peer->dial, now_ms);
+        }
+    }
+    CHECK(link->peer != NULL);
+    return 0;
+}
+
+/* One frame: 1 handed out, 0 none complete, negative: the connection must end. */
+static int inlink_step(struct inlink *link, uint64_t now_ms)
+{
+    struct peers *peers = link->peers;
+    struct link_frame frame;
+    struct err err;
+    int rc;
+
+    rc = link_next(&link->in, &peers->arena, &frame, &err);
+    if (rc == 0) {
+        return 0;
+    }
+    if (rc > 0 && link->peer == NULL && frame.type == LINK_HELLO) {
+        rc = inlink_greet(link, (const Kvd__Peer__Hello *)frame.message, now_ms);
+        rc = rc == 0 ? 1 : rc;
+    } else if (rc > 0 && link->peer != NULL && frame.type != LINK_HELLO) {
+        peers->options.events->received(peers->options.owner, link->peer->member->id,
+                                        &frame);
+    } else {
+        if (rc > 0) {
+            rc = err_set(&err, ERR_CORRUPT, "type %d at this place", (int)frame.type);
+        }
+        if (link->peer != NULL) {
+            peer_say(link->peer, "malformed frame, link ends", err.text);
+        }
+        metrics_add(peers->options.metrics, METRIC_PEER_REFUSED, 1);
+    }
+    arena_reset(&peers->arena);
+    return rc;
+}
+
+/* A lost host or a cut network closes nothing: silence is the only sign. */
+static bool inlink_late(struct inlink *link, uint64_t now_ms)
+{
+    if (now_ms < link->due_ms) {
+        return false;
+    }
+    if (link->peer != NULL && !link->replaced) {
+        peer_say(link->peer, "no word from member", "");
+        dial_drop(&link->peer->dial, now_ms);
+    }
+    return true;
+}
+
+void inlink_receive(struct inlink *link, uint64_t now_ms)
+{
+    int rc = 0;
+
+    do {
+        rc = link->replaced ? 0 : inlink_step(link, now_ms);
+    } while (rc > 0);
+    if (rc < 0 || link->ended || inlink_late(link, now_ms)) {
+        inlink_close(link);
+        return;
+    }
+    if (link->paused && buf_len(&link->in) <= LIMIT_PEER_FRAME) {
+        link->paused = false;
+        inlink_net(link)->ops->pause(link->stream, false);
+    }
+    buf_trim(&link->in, LIMIT_CHUNK_BYTES);
+}

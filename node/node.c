@@ -1,0 +1,334 @@
+/* Builds a member in order and tears it down in reverse.
+ *
+ * Order of building: listeners are bound first, so that a port in use costs nothing; then
+ * the data directory is judged and locked; then state machine and log are opened; then
+ * the member is complete, and the peers are let in. Clients are let in by the turn, when
+ * the member's announcement was applied. */
+#include "node/node.h"
+
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "node/node_parts.h"
+
+static const unsigned node_next[NODE_NSTATES] = {
+    [NODE_STARTING] = 1u << NODE_SERVING | 1u << NODE_STOPPING,
+    [NODE_SERVING] = 1u << NODE_STOPPING,
+    [NODE_STOPPING] = 1u << NODE_STOPPED,
+    [NODE_STOPPED] = 0,
+};
+
+void node_move(struct node *node, enum node_state to)
+{
+    CHECK(node_next[node->state] & 1u << to);
+    node->state = to;
+}
+
+/* ---- what the parts tell ---- */
+
+static void on_fatal(void *owner, const char *text)
+{
+    struct node *node = owner;
+
+    node->dead = true;
+    env_fatal(node->env, text);
+}
+
+static void on_frame(void *owner, uint64_t from, const struct link_frame *frame)
+{
+    struct node *node = owner;
+
+    if (frame->type == LINK_FORWARD) {
+        machine_forwarded(node->machine, from,
+                          (const Kvd__Peer__Forward *)frame->message);
+    } else if (frame->type == LINK_FORWARD_REFUSED) {
+        machine_refused(node->machine, (const Kvd__Peer__ForwardRefused *)frame->message);
+    } else if (frame->type == LINK_STATE_HASH) {
+        const Kvd__Peer__StateHash *point = (const Kvd__Peer__StateHash *)frame->message;
+
+        diverge_receive(&node->diverge, from, point->applied_index, point->hash);
+    } else {
+        raftlog_receive(node->log, from, frame);
+    }
+}
+
+static void on_link(void *owner, uint64_t member, bool up)
+{
+    struct node *node = owner;
+
+    raftlog_link_changed(node->log, member, up);
+}
+
+static int on_meet(void *owner, uint64_t member, uint64_t store, struct err *err)
+{
+    struct node *node = owner;
+
+    return identity_meet(&node->dir.identity, node->env->disk, node->dir.path, member,
+                         store, err);
+}
+
+static void on_send(void *owner, uint64_t to, struct slice frame)
+{
+    struct node *node = owner;
+
+    peers_send(node->peers, to, frame);
+}
+
+static size_t on_backlog(void *owner, uint64_t to)
+{
+    struct node *node = owner;
+
+    return peers_backlog(node->peers, to);
+}
+
+static const struct peers_events peers_events = {
+    .received = on_frame,
+    .changed = on_link,
+    .meet = on_meet,
+};
+
+static const struct raftlog_events log_events = {
+    .send = on_send,
+    .backlog = on_backlog,
+};
+
+/* ---- building ---- */
+
+static void open_network(struct node *node)
+{
+    const struct config *config = node->config;
+    const struct peers_options peers = {
+        .env = node->env,
+        .self = {.members = &node->members, .epoch = node->epoch},
+        .metrics = &node->metrics,
+        .events = &peers_events,
+        .owner = node,
+    };
+    const struct conns_options conns = {
+        .node = node,
+        .env = node->env,
+        .metrics = &node->metrics,
+        .limits =
+            {
+                .message_bytes = config->max_request_bytes + LIMIT_REQUEST_OVERHEAD,
+                .header_bytes = LIMIT_HEADER_BYTES,
+                .streams = config->max_streams < LIMIT_STREAMS ? config->max_streams
+                                                               : LIMIT_STREAMS,
+                .queued_bytes = LIMIT_RESPONSE_BYTES + KIB,
+            },
+    };
+
+    node->peers = peers_open(&peers);
+    node->conns = conns_open(&conns);
+}
+
+static int listen_all(struct node *node, struct err *err)
+{
+    const struct config *config = node->config;
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < config->listen_peer.n; i++) {
+        rc = peers_listen(node->peers, config->listen_peer.items[i].address, err);
+        err_prefix(rc != 0 ? err : NULL, rc, "--listen-peer-urls");
+    }
+    for (size_t i = 0; rc == 0 && i < config->listen_client.n; i++) {
+        rc = conns_listen(node->conns, config->listen_client.items[i].address, err);
+        err_prefix(rc != 0 ? err : NULL, rc, "--listen-client-urls");
+    }
+    return rc;
+}
+
+static int open_state(struct node *node, struct err *err)
+{
+    const struct datadir_options options = {
+        .env = node->env,
+        .path = node->config->data_dir,
+        .cluster_id = node->members.cluster_id,
+        .member_id = node->members.self,
+        .may_create = node->config->cluster_new,
+    };
+    struct kv_options kv = {
+        .env = node->env,
+        .fatal = on_fatal,
+        .fatal_owner = node,
+    };
+    int rc;
+
+    rc = datadir_open(&node->dir, &options, err);
+    if (rc != 0) {
+        return rc;
+    }
+    peers_set_store(node->peers, node->dir.identity.store_id);
+    kv.path = node->dir.state_path;
+    return kv_open(&node->kv, &kv, err);
+}
+
+static int open_log(struct node *node, struct err *err)
+{
+    struct raftlog_voter voters[LIMIT_MEMBERS];
+    const struct raftlog_options options = {
+        .env = node->env,
+        .dir = node->dir.path,
+        .id = node->members.self,
+        .voters = voters,
+        .n_voters = node->members.n,
+        .applied = kv_applied_index(node->kv),
+        .applied_term = kv_applied_term(node->kv),
+        .heartbeat_ms = node->config->heartbeat_ms,
+        .election_ms = node->config->election_ms,
+        .events = &log_events,
+        .owner = node,
+    };
+
+    for (size_t i = 0; i < node->members.n; i++) {
+        voters[i].id = node->members.items[i].id;
+    }
+    return raftlog_open(&node->log, &options, err);
+}
+
+static void open_machine(struct node *node)
+{
+    uint64_t now_ms = env_mono_ms(node->env);
+    uint64_t request_max = node->config->max_request_bytes;
+    const struct machine_options options = {
+        .env = node->env,
+        .kv = node->kv,
+        .log = node->log,
+        .peers = node->peers,
+        .diverge = &node->diverge,
+        .metrics = &node->metrics,
+        .members = &node->members,
+        .epoch = node->epoch,
+        .request_max =
+            request_max < MACHINE_COMMAND_MAX ? request_max : MACHINE_COMMAND_MAX,
+        .election_ms = node->config->election_ms,
+    };
+
+    diverge_init(&node->diverge, &node->members);
+    if (kv_applied_index(node->kv) > 0) {
+        diverge_record(&node->diverge, kv_applied_index(node->kv),
+                       kv_state_hash(node->kv));
+    }
+    node->machine = machine_open(&options);
+    raftlog_get_status(node->log, &node->status);
+    calls_init(&node->calls, now_ms);
+    upkeep_init(&node->upkeep, node);
+    publisher_init(&node->publisher, node->machine, node->env, node->config,
+                   node->members.self, node->dir.identity.store_id);
+}
+
+int node_open(struct node **out, const struct config *config, struct env *env,
+              struct err *err)
+{
+    struct node *node = mem_zero(sizeof(*node));
+    int rc;
+
+    node->env = env;
+    node->config = config;
+    node->epoch = env_random_u64(env) | 1;
+    probes_init(&node->probes);
+    rc = membership_init(&node->members, config, err);
+    if (rc != 0) {
+        goto fail;
+    }
+    open_network(node);
+    rc = listen_all(node, err);
+    if (rc == 0) {
+        rc = open_state(node, err);
+    }
+    if (rc == 0) {
+        rc = open_log(node, err);
+    }
+    if (rc == 0) {
+        rc = datadir_complete(&node->dir, err);
+    }
+    if (rc != 0) {
+        goto fail;
+    }
+    open_machine(node);
+    peers_start(node->peers);
+    log_info("member opened", LOG_TEXT("name", config->name),
+             LOG_HEX("member", node->members.self),
+             LOG_HEX("cluster", node->members.cluster_id),
+             LOG_TEXT("data_dir", config->data_dir),
+             LOG_UINT("applied_index", kv_applied_index(node->kv)),
+             LOG_INT("revision", kv_revision(node->kv)));
+    *out = node;
+    return 0;
+
+fail:
+    node_close(node);
+    return rc;
+}
+
+/* ---- what others ask ---- */
+
+bool node_ready(const struct node *node)
+{
+    return node->served;
+}
+
+struct metrics *node_metrics(struct node *node)
+{
+    return &node->metrics;
+}
+
+void node_get_health(struct node *node, struct health *out)
+{
+    *out = (struct health){
+        .log = node->status,
+        .kv = node->upkeep.stats,
+        .revision = kv_revision(node->kv),
+        .compact_revision = kv_compact_revision(node->kv),
+        .applied_index = kv_applied_index(node->kv),
+        .has_leader = node->status.leader != 0,
+        .diverged = diverge_stops(&node->diverge),
+        .stopping = node->state >= NODE_STOPPING,
+        .pending_calls = machine_pending(node->machine),
+        .n_connections = conns_count(node->conns),
+        .cluster_id = node->members.cluster_id,
+        .member_id = node->members.self,
+        .name = node->config->name,
+    };
+}
+
+/* ---- the end ---- */
+
+bool node_stopped(const struct node *node)
+{
+    return node->state == NODE_STOPPED;
+}
+
+bool node_idle(const struct node *node)
+{
+    return raftlog_idle(node->log) && kv_idle(node->kv) && upkeep_idle(&node->upkeep);
+}
+
+void node_close(struct node *node)
+{
+    bool whole;
+
+    if (node == NULL) {
+        return;
+    }
+    whole = node->machine != NULL;
+    if (whole) {
+        probes_close(&node->probes);
+    }
+    conns_close(node->conns);
+    machine_close(node->machine);
+    if (whole) {
+        calls_close(&node->calls);
+        publisher_close(&node->publisher);
+    }
+    raftlog_close(node->log);
+    kv_close(node->kv);
+    peers_close(node->peers);
+    if (node->dir.path != NULL) {
+        datadir_close(&node->dir);
+    }
+    free(node);
+}

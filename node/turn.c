@@ -1,0 +1,126 @@
+/* One turn of a member: everything it does, in one written order. Events of the loop
+ * (sockets, finished jobs) only record what arrived; all work is done here.
+ *
+ *  1. What arrived: frames of other members step the log; complete requests are checked
+ * and become commands, read gates or answers; the turn's commands become one log entry.
+ *  2. The log: timers, one disk write, frames for the other members.
+ *  3. Apply: what a quorum has on disk, in one SQLite transaction. Opens read gates.
+ *  4. Answers: commands that were applied, gates that opened, pages of long reads. They
+ * come after the transaction, so nobody hears of what a crash could undo.
+ *  5. Output: one write per member and one per client connection.
+ *  6. Upkeep: compaction, checkpoints, sizes, state hashes. Last, since nobody waits for
+ * it.
+ *
+ * Frames that upkeep gathers leave with the next turn's output. */
+#include "base/check.h"
+#include "node/node_parts.h"
+
+#define STOP_MS 5000
+
+/* ---- life: let clients in, let them go ---- */
+
+static void open_doors(struct node *node)
+{
+    if (node->state == NODE_STARTING && publisher_done(&node->publisher)) {
+        node_move(node, NODE_SERVING);
+        node->served = true;
+        conns_accept(node->conns);
+    }
+}
+
+/* Leadership was handed over, or there is nobody to take it. */
+static bool has_let_go(const struct node *node)
+{
+    return node->status.role != RAFTLOG_LEADER || node->members.n == 1;
+}
+
+static void close_doors(struct node *node, uint64_t now_ms)
+{
+    bool quiet = conns_count(node->conns) == 0 && machine_pending(node->machine) == 0 &&
+                 has_let_go(node);
+
+    if (node->state == NODE_STOPPING && (quiet || now_ms >= node->stop_by_ms)) {
+        calls_fail_all(&node->calls, API_STOPPED);
+        conns_flush(node->conns);
+        node_move(node, NODE_STOPPED);
+    }
+}
+
+void node_stop(struct node *node)
+{
+    if (node->state == NODE_STOPPING || node->state == NODE_STOPPED) {
+        return;
+    }
+    node_move(node, NODE_STOPPING);
+    node->stop_by_ms = env_mono_ms(node->env) + STOP_MS;
+    if (node->status.role == RAFTLOG_LEADER && node->members.n > 1) {
+        raftlog_transfer(node->log, 0); /* if it fails, the others elect */
+    }
+    conns_go_away(node->conns);
+    node->env->ops->wake(node->env);
+}
+
+/* ---- the turn ---- */
+
+void node_turn(struct node *node)
+{
+    uint64_t began_ns = env_mono_ns(node->env);
+    uint64_t now_ms = began_ns / 1000000;
+    bool more;
+
+    if (node->dead || node->state == NODE_STOPPED) {
+        return;
+    }
+    peers_receive(node->peers, now_ms);
+    calls_start(&node->calls);
+    publisher_continue(&node->publisher, now_ms);
+    machine_propose(node->machine, now_ms);
+
+    raftlog_turn(node->log);
+    raftlog_get_status(node->log, &node->status);
+
+    more = machine_apply(node->machine);
+    if (node->dead) {
+        return;
+    }
+
+    machine_answer(node->machine, now_ms);
+    more |= calls_continue(&node->calls, now_ms);
+    probes_continue(&node->probes, now_ms);
+    open_doors(node);
+    close_doors(node, now_ms);
+
+    peers_flush(node->peers, now_ms);
+    conns_flush(node->conns);
+
+    more |= upkeep_run(node, now_ms);
+    metrics_add(&node->metrics, METRIC_TURNS, 1);
+    metrics_watch_log(&node->metrics, &node->status);
+    metrics_time(&node->metrics, METRIC_TIME_TURN, 1, env_mono_ns(node->env) - began_ns);
+    if (more) {
+        node->env->ops->wake(node->env);
+    }
+}
+
+uint64_t node_deadline_ms(const struct node *node)
+{
+    const uint64_t deadlines[] = {
+        raftlog_deadline_ms(node->log),
+        machine_deadline_ms(node->machine),
+        calls_deadline_ms(&node->calls),
+        probes_deadline_ms(&node->probes),
+        peers_deadline_ms(node->peers),
+        publisher_deadline_ms(&node->publisher),
+        upkeep_deadline_ms(&node->upkeep),
+        node->state == NODE_STOPPING ? node->stop_by_ms : UINT64_MAX,
+    };
+    uint64_t first = UINT64_MAX;
+
+    if (node->dead || node->state == NODE_STOPPED) {
+        return UINT64_MAX;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(deadlines); i++) {
+        first = deadlines[i] < first ? deadlines[i] : first;
+    }
+    return first;
+}
