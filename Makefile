@@ -7,7 +7,7 @@ B       := build
 ifeq ($(filter -j% --jobs%,$(MAKEFLAGS)),)
 MAKEFLAGS += --jobs=$(shell nproc)
 endif
-MAKEFLAGS += --output-sync=target --no-builtin-rules
+MAKEFLAGS += --no-builtin-rules
 Q       := $(if $(V),,@)
 
 CC      ?= cc

@@ -57,8 +57,9 @@ def eventually(what, condition, seconds=READY_SECONDS, pause=0.02):
 class Member:
     """One server process, its directory, its ports and a client for it."""
 
-    def __init__(self, name, folder):
+    def __init__(self, name, folder, server=SERVER):
         self.name = name
+        self.server = server
         self.folder = folder
         self.data_dir = os.path.join(folder, name)
         self.log_path = os.path.join(folder, name + ".log")
@@ -95,7 +96,7 @@ class Member:
 
     def start(self, options):
         assert not self.running(), self.name + " runs already"
-        command = WRAPPER + [SERVER]
+        command = WRAPPER + [self.server]
         for option, value in options.items():
             command += [option, value]
         with open(self.log_path, "ab") as log:
@@ -147,13 +148,13 @@ class Member:
 class Cluster:
     """Some members that know each other. Use it in a with statement."""
 
-    def __init__(self, test_name, size=3, options=None):
+    def __init__(self, test_name, size=3, options=None, server=SERVER):
         self.folder = os.path.join(WORK, test_name)
         self.extra = options or {}
         self.token = test_name
         shutil.rmtree(self.folder, ignore_errors=True)
         os.makedirs(self.folder)
-        self.members = [Member("m%d" % (i + 1), self.folder) for i in range(size)]
+        self.members = [Member("m%d" % (i + 1), self.folder, server) for i in range(size)]
 
     def __enter__(self):
         return self

@@ -1,5 +1,6 @@
 """Runs the tests of a file and ends with a line "N passed, N failed"."""
 
+import os
 import sys
 import unittest
 

@@ -1,0 +1,153 @@
+#!/usr/bin/python3
+"""Hostile bytes on both ports: who behaves is not disturbed, and memory stays bounded."""
+
+import socket
+import threading
+import time
+import unittest
+
+import hostile
+import report
+from client import Client, Failed
+from cluster import Cluster
+
+SLOWEST_SECONDS = 2.0
+MEMORY_KIB = 64 * 1024
+SILENT_CONNECTIONS = 300
+
+
+class Bystander(threading.Thread):
+    """An honest client that writes and reads all the time; keeps errors and the slowest call."""
+
+    def __init__(self, endpoint):
+        super().__init__(daemon=True)
+        self.client = Client(endpoint, timeout=SLOWEST_SECONDS * 2)
+        self.stopping = threading.Event()
+        self.slowest = 0.0
+        self.calls = 0
+        self.errors = []
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stopping.set()
+        self.join()
+        self.client.close()
+
+    def run(self):
+        while not self.stopping.is_set():
+            began = time.monotonic()
+            try:
+                value = b"%d" % self.calls
+                self.client.put(b"bystander", value)
+                if self.client.get(b"bystander").value != value:
+                    self.errors.append("read something else")
+            except Failed as error:
+                self.errors.append(str(error))
+            self.slowest = max(self.slowest, time.monotonic() - began)
+            self.calls += 1
+            time.sleep(0.005)
+
+
+class Hostile(unittest.TestCase):
+    def setUp(self):
+        self.cluster = Cluster("hostile-" + self.id().rsplit(".", 1)[-1][5:25])
+        self.addCleanup(self.cluster.close)
+        self.cluster.start_and_wait()
+        self.target = self.cluster.leader()
+        self.before = self.target.resident_kib()
+
+    def settled(self, bystander):
+        """After the harm: alive, undisturbed, and not grown."""
+        for member in self.cluster.members:
+            self.assertTrue(member.running(), member.log_tail())
+        self.assertEqual(bystander.errors, [])
+        self.assertLess(bystander.slowest, SLOWEST_SECONDS)
+        self.assertGreater(bystander.calls, 10)
+        self.assertLess(self.target.resident_kib() - self.before, MEMORY_KIB)
+
+    def test_floods_of_frames_on_the_client_port(self):
+        with Bystander(self.target.endpoint) as bystander:
+            for name, payload in hostile.client_floods():
+                with self.subTest(name):
+                    hostile.send(self.target.client_port, payload)
+                    self.assertTrue(self.target.running(), self.target.log_tail())
+        self.settled(bystander)
+
+    def test_malformed_frames_on_the_peer_port(self):
+        with Bystander(self.target.endpoint) as bystander:
+            for name, payload in hostile.peer_floods():
+                with self.subTest(name):
+                    hostile.send(self.target.peer_port, payload)
+                    self.assertTrue(self.target.running(), self.target.log_tail())
+        self.settled(bystander)
+
+    def test_garbage_on_both_ports(self):
+        with Bystander(self.target.endpoint) as bystander:
+            for seed in range(20):
+                for port in (self.target.client_port, self.target.peer_port):
+                    hostile.send(port, hostile.garbage(seed, 20000), 0.05)
+                    hostile.send(port, hostile.opening() + hostile.garbage(seed, 20000), 0.05)
+        self.settled(bystander)
+
+    def test_messages_that_explode(self):
+        messages = (
+            ("KV/Txn", hostile.nested_txn(34 * 1024)),
+            ("KV/Txn", hostile.nested_txn(1024 * 1024)),
+            ("KV/Txn", hostile.empty_ops(2 * 1024 * 1024 - 64)),
+            ("KV/Put", hostile.empty_ops(1024 * 1024)),
+            ("KV/Put", b"\x0a\xff\xff\xff\xff\x0f"),
+            ("KV/Range", hostile.garbage(1, 10000)),
+            ("Cluster/MemberAdd", hostile.bad_utf8()),
+            ("KV/Put", b"\x0a\x01k\x12\x81\x80\x80\x02" + bytes(4 * 1024 * 1024 + 1)),
+        )
+        with Bystander(self.target.endpoint) as bystander, \
+                Client(self.target.endpoint, timeout=10) as attacker:
+            for path, payload in messages:
+                for _ in range(5):
+                    with self.assertRaises(Failed) as raised:
+                        attacker.raw(path, payload)
+                    self.assertNotIn(raised.exception.code.name,
+                                     ("DEADLINE_EXCEEDED", "UNAVAILABLE"), path)
+        self.settled(bystander)
+
+    def test_connections_that_say_nothing(self):
+        silent = []
+        with Bystander(self.target.endpoint) as bystander:
+            for number in range(SILENT_CONNECTIONS):
+                port = (self.target.client_port, self.target.peer_port)[number % 2]
+                silent.append(socket.create_connection(("127.0.0.1", port), timeout=5))
+            time.sleep(1)
+            for connection in silent:
+                connection.close()
+        self.settled(bystander)
+
+    def test_clients_that_ask_for_much_and_read_nothing(self):
+        with Client(self.target.endpoint) as filler:
+            for number in range(20):
+                filler.put(b"large/%d" % number, b"v" * (1 << 20))
+        # KV/Range of everything, as one gRPC message on each of some connections.
+        message = b"\x0a\x01\0\x12\x01\0"
+        payload = hostile.opening() + \
+            hostile.frame(hostile.HEADERS, hostile.END_HEADERS, 1, hostile.request_headers()) + \
+            hostile.frame(hostile.DATA, hostile.END_STREAM, 1,
+                          b"\0" + len(message).to_bytes(4, "big") + message)
+        deaf = []
+        with Bystander(self.target.endpoint) as bystander:
+            for _ in range(5):
+                connection = socket.create_connection(("127.0.0.1", self.target.client_port))
+                connection.sendall(payload)
+                deaf.append(connection)
+            time.sleep(2)
+            for connection in deaf:
+                connection.close()
+            time.sleep(1)
+        self.assertEqual(bystander.errors, [])
+        self.assertLess(bystander.slowest, SLOWEST_SECONDS)
+        self.assertTrue(self.target.running(), self.target.log_tail())
+
+
+if __name__ == "__main__":
+    report.main()
