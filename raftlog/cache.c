@@ -36,9 +36,11 @@ static void retire(struct cache *cache, size_t from, size_t to)
         cache->windows[i]->next = cache->retired;
         cache->retired = cache->windows[i];
     }
-    memmove(cache->windows + from, cache->windows + to,
-            (cache->n - to) * sizeof(*cache->windows));
-    cache->n -= to - from;
+    if (to > from) {
+        memmove(cache->windows + from, cache->windows + to,
+                (cache->n - to) * sizeof(*cache->windows));
+        cache->n -= to - from;
+    }
 }
 
 uint8_t *cache_reserve(struct cache *cache, uint64_t segment, uint64_t offset,

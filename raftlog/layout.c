@@ -170,8 +170,11 @@ void layout_drop_oldest(struct layout *layout)
     while (runs + 1 < layout->n_runs && layout->runs[runs + 1].from <= first) {
         runs++;
     }
-    layout->n_runs -= runs;
-    memmove(layout->runs, layout->runs + runs, layout->n_runs * sizeof(*layout->runs));
+    if (runs > 0) {
+        layout->n_runs -= runs;
+        memmove(layout->runs, layout->runs + runs,
+                layout->n_runs * sizeof(*layout->runs));
+    }
 }
 
 void layout_close(struct layout *layout)
