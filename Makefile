@@ -51,7 +51,7 @@ LIBS_api     := api base
 LIBS_wire    := wire api base
 LIBS_raftlog := simbase raftlog api base
 LIBS_kv      := simbase kv api base
-LIBS_node    := $(LIBS_DAEMON)
+LIBS_node    := simbase $(LIBS_DAEMON)
 LIBS_cli     := $(LIBS_CLI)
 LIBS_sim     := $(LIBS_SIM)
 
