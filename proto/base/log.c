@@ -22,6 +22,7 @@ static const char *const level_names[] = {[LOG_DEBUG] = "debug",
 struct line {
     char text[LOG_LINE_MAX];
     size_t len;
+    bool cut; /* something did not fit */
 };
 
 static void put(struct line *line, const char *text, size_t len)
@@ -30,6 +31,7 @@ static void put(struct line *line, const char *text, size_t len)
 
     if (len > room) {
         len = room;
+        line->cut = true;
     }
     memcpy(line->text + line->len, text, len);
     line->len += len;
@@ -63,7 +65,7 @@ static void put_escaped(struct line *line, const char *text)
     }
 }
 
-static void put_field(struct line *line, const struct log_field *field)
+static void put_name_and_value(struct line *line, const struct log_field *field)
 {
     char number[32];
     bool json = line_format == LOG_JSON;
@@ -89,6 +91,18 @@ static void put_field(struct line *line, const struct log_field *field)
         break;
     }
     put_str(line, number);
+}
+
+/* A field that does not fit is left out whole, so that the line stays JSON. */
+static void put_field(struct line *line, const struct log_field *field)
+{
+    size_t start = line->len;
+
+    line->cut = false;
+    put_name_and_value(line, field);
+    if (line->cut) {
+        line->len = start;
+    }
 }
 
 static void put_time(struct line *line)

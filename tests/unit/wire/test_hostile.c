@@ -1,4 +1,4 @@
-#include "raw.h"
+#include "tests/unit/wire/raw.h"
 
 #include <time.h>
 

@@ -1,6 +1,6 @@
 /* Sessions whose bytes are damaged on the way: whatever arrives, nothing may crash, leak,
  * grow without bound or end a call twice. */
-#include "pair.h"
+#include "tests/unit/wire/pair.h"
 
 #include <time.h>
 

@@ -1,4 +1,4 @@
-#include "pair.h"
+#include "tests/unit/wire/pair.h"
 
 static void answer_echo(struct pair *pair, struct wire_call *call, struct slice bytes)
 {
