@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/slice.h"
 #include "kv/kv.h"
 #include "raftlog/raftlog.h"
 
@@ -36,5 +37,31 @@ struct health_probe;
 struct health_probe *node_probe(struct node *node, void (*done)(void *owner, bool ok),
                                 void *owner);
 void node_probe_cancel(struct health_probe *probe);
+
+/* ---- health.c: the answers ---- */
+
+#define HEALTH_EXCLUDED_MAX 8
+
+struct health_query {
+    struct slice check; /* of /livez/CHECK and /readyz/CHECK; empty: all of them */
+    bool serializable;  /* of /health: ask this member only */
+    bool verbose;       /* of /livez and /readyz */
+    struct slice excluded[HEALTH_EXCLUDED_MAX]; /* checks, or alarms of /health */
+    size_t n_excluded;
+};
+
+enum health_page { HEALTH_PAGE_HEALTH, HEALTH_PAGE_LIVEZ, HEALTH_PAGE_READYZ };
+
+/* The check of that name belongs to the page. */
+bool health_has_check(enum health_page page, struct slice check);
+
+/* The answer depends on a linearizable read that this member may try. */
+bool health_needs_probe(enum health_page page, const struct health_query *query,
+                        const struct health *health);
+
+/* Appends the answer; read_ok is the outcome of the probe. Returns whether all is well.
+ */
+bool health_render(enum health_page page, const struct health_query *query,
+                   const struct health *health, bool read_ok, struct buf *out);
 
 #endif

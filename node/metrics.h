@@ -29,6 +29,8 @@ enum metric {
     METRIC_PUTS,
     METRIC_DELETES,
     METRIC_TXNS,
+    METRIC_HEALTH_SUCCESS, /* of /health */
+    METRIC_HEALTH_FAILURES,
     METRIC_NMETRICS,
 };
 

@@ -18,20 +18,25 @@
 #define LIMIT_HEADER_BYTES     (16 * KIB)   /* header list of one HTTP/2 stream */
 
 /* Connections. */
-#define LIMIT_CONNECTIONS    16384
-#define LIMIT_STREAMS        1024 /* open calls of one connection */
-#define LIMIT_STREAM_BACKLOG (1 * GIB)
-#define STREAM_LOW           (256 * KIB) /* below this a stream counts as drained */
-#define LIMIT_HANDSHAKE_MS   10000       /* until the first complete preface */
-#define LIMIT_HTTP1_IDLE_MS     60000        /* between two requests for pages */
-#define LIMIT_STALLED_MS        120000       /* output waits and the client takes nothing */
-#define LIMIT_LINGER_MS         5000         /* a closed stream sends what it still holds */
-#define LIMIT_LAST_FLUSH_MS     500          /* the same, when the process ends */
-#define LIMIT_ACCEPTS           64           /* of one listener in one turn */
-#define LIMIT_FILES_RESERVED    128          /* descriptors that sockets leave to others */
-#define LIMIT_CONTROL_FRAMES 5000        /* a second on one connection */
-#define LIMIT_OUTBOUND_FRAMES 20000      /* control frames that wait to be sent */
-#define LIMIT_CONNECTION_INPUT  (8 * MIB)    /* half-received large messages */
+#define LIMIT_CONNECTIONS      16384
+#define LIMIT_STREAMS          1024 /* open calls of one connection */
+#define LIMIT_STREAM_BACKLOG   (1 * GIB)
+#define STREAM_LOW             (256 * KIB) /* below this a stream counts as drained */
+#define LIMIT_HANDSHAKE_MS     10000       /* until the first complete preface */
+#define LIMIT_HTTP1_IDLE_MS    60000       /* between two requests for pages */
+#define LIMIT_HTTP1_TARGET     (2 * KIB)   /* path and query of a page */
+#define LIMIT_HTTP1_INPUT      (128 * KIB) /* of requests that wait for the one before */
+#define LIMIT_HTTP1_OUTPUT     (256 * KIB) /* above this no further request is read */
+#define LIMIT_PROBE_MS         7000        /* a page waits for its linearizable read */
+#define LIMIT_FLUSH_BYTES      (1 * MIB)   /* to one connection in one turn */
+#define LIMIT_STALLED_MS       120000      /* output waits and the client takes nothing */
+#define LIMIT_LINGER_MS        5000        /* a closed stream sends what it still holds */
+#define LIMIT_LAST_FLUSH_MS    500         /* the same, when the process ends */
+#define LIMIT_ACCEPTS          64          /* of one listener in one turn */
+#define LIMIT_FILES_RESERVED   128         /* descriptors that sockets leave to others */
+#define LIMIT_CONTROL_FRAMES   5000        /* a second on one connection */
+#define LIMIT_OUTBOUND_FRAMES  20000       /* control frames that wait to be sent */
+#define LIMIT_CONNECTION_INPUT (8 * MIB)   /* half-received large messages */
 
 /* The log. */
 #define LIMIT_ENTRY_BYTES       (4 * MIB)  /* payload of one log entry */
@@ -45,17 +50,17 @@
 #define LIMIT_SPARE_STEP        (1 * MIB)  /* zeros written ahead in one go */
 #define LIMIT_LOG_WINDOW        (256 * KIB) /* one block of the cache; more for a big entry */
 #define LIMIT_LOG_GATHER        (512 * MIB) /* appended and not yet on disk */
-#define LIMIT_LOG_STEPS         65536      /* writes and cuts of one batch */
-#define LIMIT_ANCHOR_CONFIG     4000       /* encoded configuration in the vote file */
-#define LIMIT_CHUNK_BYTES       (1 * MIB)  /* entries in one AppendEntries */
+#define LIMIT_LOG_STEPS         65536       /* writes and cuts of one batch */
+#define LIMIT_ANCHOR_CONFIG     4000        /* encoded configuration in the vote file */
+#define LIMIT_CHUNK_BYTES       (1 * MIB)   /* entries in one AppendEntries */
 #define LIMIT_CHUNK_ENTRIES     1024
-#define LIMIT_INFLIGHT_ENTRIES  4096 /* to one follower */
+#define LIMIT_INFLIGHT_ENTRIES  4096       /* to one follower */
 #define LIMIT_INFLIGHT_BYTES    (16 * MIB) /* the same, in bytes */
 #define LIMIT_INFLIGHT_CHUNKS   64         /* the same, in AppendEntries */
 #define LIMIT_OUTBOX_BYTES      (1 * MIB)  /* small peer frames of one turn */
 #define LIMIT_OUTBOX_FRAMES     4096
-#define LIMIT_READ_ROUNDS       16  /* rounds of read confirmation under way */
-#define LIMIT_REMOTE_READS      256 /* read index requests of other members */
+#define LIMIT_READ_ROUNDS       16         /* rounds of read confirmation under way */
+#define LIMIT_REMOTE_READS      256        /* read index requests of other members */
 #define LIMIT_LOG_KEEP_ENTRIES  10000      /* recent entries that truncation spares ... */
 #define LIMIT_LOG_KEEP_BYTES    (64 * MIB) /* ... or so many bytes, whichever is less */
 #define LIMIT_PEER_FRAME        (8 * MIB)
@@ -63,34 +68,35 @@
 #define LIMIT_MEMBERS           9
 
 /* The member. */
-#define DISK_SPACE_MIN          (256 * MIB)  /* a new member starts with at least this */
-#define LIMIT_PEER_STRANGERS    32           /* peer connections before their handshake */
-#define LIMIT_PEER_HELLO        (4 * KIB)    /* a hello frame */
-#define LIMIT_APPLY_BYTES       (4 * MIB)    /* payload in one SQLite transaction */
-#define LIMIT_SCAN_STEPS        8            /* pages of long reads in one turn */
-#define LIMIT_IDLE_CALLS        1024         /* ended calls kept for reuse */
+#define DISK_SPACE_MIN       (256 * MIB) /* a new member starts with at least this */
+#define LIMIT_PEER_STRANGERS 32          /* peer connections before their handshake */
+#define LIMIT_PEER_HELLO     (4 * KIB)   /* a hello frame */
+#define LIMIT_APPLY_BYTES    (4 * MIB)   /* payload in one SQLite transaction */
+#define LIMIT_SCAN_STEPS     8           /* pages of long reads in one turn */
+#define LIMIT_IDLE_CALLS     1024        /* ended calls kept for reuse */
 
 /* The state machine. */
 #define LIMIT_WAL_BYTES      (128 * MIB) /* proposals are held back above this */
 #define WAL_CHECKPOINT_BYTES (16 * MIB)
-#define LIMIT_APPLY_BATCH    2048 /* log entries in one SQLite transaction */
+#define LIMIT_APPLY_BATCH    2048        /* log entries in one SQLite transaction */
 #define LIMIT_COMMAND_ARENA  (512 * MIB) /* memory of one decoded command of the log */
-#define LIMIT_RANGE_WALK     8192        /* keys of the index that a page of a read visits */
-#define LIMIT_RANGE_FETCH    512         /* values that a page of a read fetches */
-#define LIMIT_RANGE_BYTES    (1 * MIB)   /* bytes of values in a page of a read */
-#define LIMIT_COMPACT_WALK   2048        /* events that a slice of compaction looks at */
-#define LIMIT_COMPACT_SLICE  500         /* rows that a slice of compaction removes */
-#define LIMIT_COMPACT_ROUND  (1024 * KIB) /* rows known to be superseded, not removed yet */
-#define LIMIT_RESCAN_SLICE   256         /* rows that a step of the rescan reads */
+#define LIMIT_RANGE_WALK     8192 /* keys of the index that a page of a read visits */
+#define LIMIT_RANGE_FETCH    512  /* values that a page of a read fetches */
+#define LIMIT_RANGE_BYTES    (1 * MIB) /* bytes of values in a page of a read */
+#define LIMIT_COMPACT_WALK   2048      /* events that a slice of compaction looks at */
+#define LIMIT_COMPACT_SLICE  500       /* rows that a slice of compaction removes */
+#define LIMIT_COMPACT_ROUND                                                              \
+    (1024 * KIB)               /* rows known to be superseded, not removed yet */
+#define LIMIT_RESCAN_SLICE 256 /* rows that a step of the rescan reads */
 
 /* kvctl. */
-#define LIMIT_ENDPOINTS         64
-#define LIMIT_CLIENT_SEND       (64 * MIB)   /* one request; the server has its own limit */
-#define LIMIT_CLIENT_ARENA      (1 * GIB)    /* memory of one command's decoded replies */
-#define LIMIT_INPUT_BYTES       (64 * MIB)   /* a value from stdin or a file */
-#define LIMIT_LINE_BYTES        (8 * MIB)    /* a line of txn's input */
-#define LIMIT_TREE_FILES        1000000      /* import, export */
-#define LIMIT_TREE_DEPTH        128          /* folders in folders */
-#define PAGE_BYTES              (4 * MIB)    /* large ranges are read in pages near this */
+#define LIMIT_ENDPOINTS    64
+#define LIMIT_CLIENT_SEND  (64 * MIB) /* one request; the server has its own limit */
+#define LIMIT_CLIENT_ARENA (1 * GIB)  /* memory of one command's decoded replies */
+#define LIMIT_INPUT_BYTES  (64 * MIB) /* a value from stdin or a file */
+#define LIMIT_LINE_BYTES   (8 * MIB)  /* a line of txn's input */
+#define LIMIT_TREE_FILES   1000000    /* import, export */
+#define LIMIT_TREE_DEPTH   128        /* folders in folders */
+#define PAGE_BYTES         (4 * MIB)  /* large ranges are read in pages near this */
 
 #endif
