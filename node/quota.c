@@ -4,10 +4,7 @@
 
 enum api_status quota_check(const struct kv_stats *stats, int64_t quota, size_t cost)
 {
-    if (quota == 0) {
-        quota = QUOTA_DEFAULT_BYTES;
-    }
-    if (quota < 0 || cost == 0 || stats->db_bytes_in_use + (int64_t)cost < quota) {
+    if (quota == 0 || cost == 0 || stats->db_bytes_in_use + (int64_t)cost < quota) {
         return API_OK;
     }
     return API_NO_SPACE;

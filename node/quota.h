@@ -11,10 +11,7 @@
 #include "kv/kv.h"
 #include "rpc.pb-c.h"
 
-#define QUOTA_DEFAULT_BYTES 2147483648
-
-/* quota as given: 0 means the default, negative means none. A request that costs nothing
- * is never refused. */
+/* quota: 0 means none. A request that costs nothing is never refused. */
 enum api_status quota_check(const struct kv_stats *stats, int64_t quota, size_t cost);
 
 /* About the bytes that a request adds. */

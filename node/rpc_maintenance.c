@@ -4,7 +4,6 @@
 #include "node/calls.h"
 #include "node/handlers.h"
 #include "node/node_parts.h"
-#include "node/quota.h"
 
 /* The versions of the API that clients probe for: semantic versions of etcd. */
 static char api_version[] = "3.6.0";
@@ -23,8 +22,7 @@ void rpc_status(struct call *call)
     reply.storageversion = storage_version;
     reply.dbsize = stats.db_bytes > 0 ? stats.db_bytes : 1; /* clients divide by it */
     reply.dbsizeinuse = stats.db_bytes_in_use;
-    reply.dbsizequota =
-        node->config->quota_bytes == 0 ? QUOTA_DEFAULT_BYTES : node->config->quota_bytes;
+    reply.dbsizequota = node->config->quota_bytes;
     reply.leader = node->status.leader;
     reply.raftindex = node->status.commit_index;
     reply.raftterm = node->status.term;
