@@ -166,16 +166,19 @@ static void submit(struct store *store)
 /* ---- open and close ---- */
 
 /* A small disk gets small segments: a few of them must not matter to it. */
-static uint64_t choose_segment_bytes(struct env *env, const char *dir)
+static int choose_segment_bytes(struct env *env, const char *dir, uint64_t *out,
+                                struct err *err)
 {
     int64_t space = env->disk->ops->space(env->disk, dir);
-    uint64_t bytes = LIMIT_SEGMENT_BYTES;
+    uint64_t bytes;
 
-    if (space >= 0 && (uint64_t)space / SEGMENTS_PER_DISK < bytes) {
-        bytes =
-            (uint64_t)space / SEGMENTS_PER_DISK / LIMIT_SEGMENT_MIN * LIMIT_SEGMENT_MIN;
+    if (space < 0) {
+        return files_fail(err, (int)space, "statvfs", dir);
     }
-    return bytes > LIMIT_SEGMENT_MIN ? bytes : LIMIT_SEGMENT_MIN;
+    bytes = (uint64_t)space / SEGMENTS_PER_DISK / LIMIT_SEGMENT_MIN * LIMIT_SEGMENT_MIN;
+    bytes = bytes < LIMIT_SEGMENT_BYTES ? bytes : LIMIT_SEGMENT_BYTES;
+    *out = bytes > LIMIT_SEGMENT_MIN ? bytes : LIMIT_SEGMENT_MIN;
+    return 0;
 }
 
 static void keep_anchor(struct store *store, const struct store_anchor *anchor)
@@ -200,16 +203,17 @@ int store_open(struct store **out, struct env *env, const char *dir, store_cb st
     store->stored_cb = stored;
     store->owner = owner;
     store->log_dir = mem_printf("%s/log", dir);
-    store->segment_bytes = choose_segment_bytes(env, dir);
     store->gathering = &store->batches[0];
     store->batches[0].store = store;
     store->batches[1].store = store;
-    spare_init(&store->spare, env, store->log_dir, store->segment_bytes);
+    rc = choose_segment_bytes(env, dir, &store->segment_bytes, err);
+    if (rc < 0) {
+        goto fail;
+    }
     rc = recover(env, dir, store->segment_bytes, &store->vote, &store->layout,
                  &store->writer, &store->tally, err);
     if (rc < 0) {
-        store_close(store);
-        return rc;
+        goto fail;
     }
     store->term = state->term;
     store->voted_for = state->vote;
@@ -219,9 +223,14 @@ int store_open(struct store **out, struct env *env, const char *dir, store_cb st
                            .configuration = slice_of(state->config, state->config_len),
                            .configuration_index = state->config_index});
     store->stored = layout_last(&store->layout);
+    spare_init(&store->spare, env, store->log_dir, store->segment_bytes);
     spare_want(&store->spare, LIMIT_SPARE_STEP);
     *out = store;
     return 0;
+
+fail:
+    store_close(store);
+    return rc;
 }
 
 bool store_idle(const struct store *store)
@@ -437,6 +446,7 @@ static void plan_anchor(struct store *store, const struct store_anchor *anchor)
         memcpy(copy + 1, anchor->configuration.ptr, len);
     }
     add_step(store, STEP_ANCHOR)->anchor = copy;
+    store->place = 0;
 }
 
 void store_truncate_prefix(struct store *store, const struct store_anchor *anchor)

@@ -158,6 +158,15 @@ static int run_cut(struct writer *writer, const struct step *step,
     return rc;
 }
 
+/* The anchor may be of an entry that this batch writes, so that one comes first. */
+static int run_anchor(struct writer *writer, const struct step *step,
+                      struct files_tally *tally, struct err *err)
+{
+    int rc = writer->dirty ? sync_file(writer, tally, err) : 0;
+
+    return rc < 0 ? rc : vote_set_anchor(writer->vote, step->anchor, tally, err);
+}
+
 static int run_unlink(struct writer *writer, const struct step *step, struct err *err)
 {
     struct disk *disk = writer->env->disk;
@@ -191,7 +200,7 @@ int writer_run(struct writer *writer, const struct step *steps, size_t n,
             rc = run_cut(writer, &steps[i], tally, err);
             break;
         case STEP_ANCHOR:
-            rc = vote_set_anchor(writer->vote, steps[i].anchor, tally, err);
+            rc = run_anchor(writer, &steps[i], tally, err);
             break;
         case STEP_UNLINK:
         case STEP_REMOVE:

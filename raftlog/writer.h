@@ -16,8 +16,8 @@
  * file systems do all or nothing, and synced before anything is written behind the cut.
  * So no record of before can follow a new, shorter one: behind the cut there are only
  * zeros.
- * - STEP_ANCHOR: durable in the vote file before STEP_REMOVE unlinks what lies below it.
- */
+ * - STEP_ANCHOR: durable in the vote file after the entries before it and before
+ * STEP_REMOVE unlinks what lies below it. */
 #ifndef KVD_RAFTLOG_WRITER_H
 #define KVD_RAFTLOG_WRITER_H
 

@@ -14,9 +14,10 @@
 #include "tests/sim/sim_file.h"
 #include "tests/sim/sim_rng.h"
 
-#define NEVER    UINT64_MAX
-#define SOON     16 /* calls */
-#define CAPACITY (300 * MIB)
+#define NEVER       UINT64_MAX
+#define SECTOR_SIZE 512
+#define SOON        16 /* calls */
+#define CAPACITY    (300 * MIB)
 
 /* A file while a name or a handle refers to it. */
 struct inode {
@@ -234,11 +235,17 @@ static int file_gate(struct disk_file *file)
     return rc == 0 && file->generation != file->sim->generation ? -EIO : rc;
 }
 
-static size_t maybe_short(struct sim_disk *sim, size_t len)
+/* A short read or write ends, as those of file systems do, at the boundary of a sector.
+ */
+static size_t maybe_short(struct sim_disk *sim, uint64_t offset, size_t len)
 {
-    return len > 1 && sim_rng_chance(&sim->rng, sim->short_per_million)
-               ? sim_rng_between(&sim->rng, 1, len - 1)
-               : len;
+    uint64_t sectors = (offset + len - 1) / SECTOR_SIZE - offset / SECTOR_SIZE;
+
+    if (len == 0 || sectors == 0 || !sim_rng_chance(&sim->rng, sim->short_per_million)) {
+        return len;
+    }
+    sectors = sim_rng_between(&sim->rng, 1, sectors);
+    return (offset / SECTOR_SIZE + sectors) * SECTOR_SIZE - offset;
 }
 
 /* ---- struct disk_ops ---- */
@@ -284,7 +291,7 @@ static ssize_t sim_read(struct disk_file *file, void *bytes, size_t len, uint64_
 
     return rc < 0 ? rc
                   : (ssize_t)sim_file_read(file->inode->content, bytes,
-                                           maybe_short(file->sim, len), offset);
+                                           maybe_short(file->sim, offset, len), offset);
 }
 
 /* Takes room for a file that is to have this size. */
@@ -308,7 +315,7 @@ static ssize_t sim_write(struct disk_file *file, const void *bytes, size_t len,
     int rc = file->read_only ? -EBADF : file_gate(file);
 
     if (rc == 0) {
-        len = maybe_short(file->sim, len);
+        len = maybe_short(file->sim, offset, len);
         rc = take_room(file, offset + len);
     }
     if (rc < 0) {

@@ -45,7 +45,7 @@ uint64_t sim_disk_calls(const struct sim_disk *sim); /* so far */
  */
 void sim_disk_fail_after(struct sim_disk *sim, uint64_t calls, int error);
 
-/* Chance, in a million, that a read or write is short. */
+/* Chance, in a million, that a read or write ends early, at a sector's boundary. */
 void sim_disk_set_short(struct sim_disk *sim, uint32_t per_million);
 
 /* Bytes that fit; at first 300 MiB. */

@@ -30,6 +30,7 @@ struct rig {
     struct err err;
     unsigned stored_calls;
     size_t payload_len; /* of entries that rig_append makes */
+    size_t extra_len;   /* more for every fourth */
     char fatal[ERR_TEXT_MAX];
 };
 
@@ -130,7 +131,9 @@ static inline void rig_close(struct rig *rig)
 
 static inline size_t rig_payload_len(const struct rig *rig, uint64_t index, uint64_t term)
 {
-    return rig->payload_len == 0 ? 0 : rig->payload_len + (index * 7 + term * 3) % 16;
+    return rig->payload_len == 0 ? 0
+                                 : rig->payload_len + (index * 7 + term * 3) % 16 +
+                                       ((index + term) % 4 == 0 ? rig->extra_len : 0);
 }
 
 static inline void rig_payload(uint8_t *bytes, size_t len, uint64_t index, uint64_t term)
