@@ -295,6 +295,12 @@ void node_get_health(struct node *node, struct health *out)
     };
 }
 
+void node_set_plants(struct node *node, unsigned log_plants, unsigned kv_plants)
+{
+    raftlog_set_plants(node->log, log_plants);
+    kv_set_plants(node->kv, kv_plants);
+}
+
 /* ---- the end ---- */
 
 bool node_stopped(const struct node *node)
@@ -304,7 +310,7 @@ bool node_stopped(const struct node *node)
 
 bool node_idle(const struct node *node)
 {
-    return raftlog_idle(node->log) && kv_idle(node->kv) && upkeep_idle(&node->upkeep);
+    return raftlog_idle(node->log) && kv_idle(node->kv);
 }
 
 void node_close(struct node *node)

@@ -43,4 +43,7 @@ bool node_stopped(const struct node *node);
 bool node_idle(const struct node *node);
 void node_close(struct node *node);
 
+/* Planted bugs, for tests only: see raftlog_set_plants and kv_set_plants. */
+void node_set_plants(struct node *node, unsigned log_plants, unsigned kv_plants);
+
 #endif
