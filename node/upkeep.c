@@ -11,8 +11,9 @@ void upkeep_init(struct upkeep *upkeep, struct node *node)
 {
     uint64_t applied = kv_applied_index(node->kv);
 
+    /* What survived a crash of the process is not proven to survive one of the machine:
+     * durable_index begins at 0. */
     *upkeep = (struct upkeep){
-        .durable_index = applied,
         .told_index = applied,
         .rescan_index = applied,
     };
@@ -108,9 +109,4 @@ bool upkeep_run(struct node *node, uint64_t now_ms)
 uint64_t upkeep_deadline_ms(const struct upkeep *upkeep)
 {
     return upkeep->second_due_ms;
-}
-
-bool upkeep_idle(const struct upkeep *upkeep)
-{
-    return !upkeep->making_durable;
 }

@@ -29,7 +29,4 @@ bool upkeep_run(struct node *node, uint64_t now_ms);
 
 uint64_t upkeep_deadline_ms(const struct upkeep *upkeep);
 
-/* No background work of its own is under way. */
-bool upkeep_idle(const struct upkeep *upkeep);
-
 #endif

@@ -153,7 +153,6 @@ int raftlog_open(struct raftlog **out, const struct raftlog_options *options,
     log->election_ms = options->election_ms;
     log->taken = options->applied;
     log->applied = options->applied;
-    log->truncate.durable = options->applied;
     log->truncate.keep_entries =
         options->keep_entries > 0 ? options->keep_entries : LIMIT_LOG_KEEP_ENTRIES;
     log->entries_raft = mem_zero(LIMIT_CHUNK_ENTRIES * sizeof(*log->entries_raft));

@@ -66,7 +66,7 @@ struct raftlog_options {
      */
     const struct raftlog_voter *voters;
     size_t n_voters;
-    uint64_t applied; /* entries up to here are in the state machine and durable there */
+    uint64_t applied; /* entries up to here are in the state machine */
     uint64_t applied_term;
     uint32_t heartbeat_ms;
     uint32_t election_ms;
