@@ -78,7 +78,7 @@ all: $(B)/kvd $(B)/kvctl ## build the daemon and kvctl
 $(B)/gen/%.pb-c.c $(B)/gen/%.pb-c.h &: proto/api/%.proto
 	@mkdir -p $(B)/gen
 	@$(if $(Q),echo "  PROTO $<")
-	$(Q)protoc-c -I proto/api --c_out=$(B)/gen $<
+	$(Q)protoc-c -I proto/api --c_out=$(B)/gen $< 2>$(B)/gen/$*.log || { cat $(B)/gen/$*.log >&2; exit 1; }
 
 # ---- objects, libraries and programs, in two flavours: rel and san -----------------------
 

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""What kvd refuses at start: with one line that helps, an exit code, and nothing changed on disk."""
+"""What kvd refuses at start: one line that helps, an exit code, nothing changed on disk."""
 
 import hashlib
 import os
