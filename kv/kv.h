@@ -1,15 +1,15 @@
-/* The state machine: a deterministic library. Commands of the log go in, results come out;
- * it never reads a clock, a random number or a socket.
+/* The state machine: a deterministic library. Commands of the log go in, results come
+ * out; it never reads a clock, a random number or a socket.
  *
- * Happy path: kv_open rebuilds the in-memory key index from SQLite; kv_begin, kv_apply for
- * each committed log entry, kv_commit: one SQLite transaction that also records how far the
- * log was applied. Reads (kv_range, kv_txn_read) see what kv_apply did at once. What can
- * fail: a request (a status of api/status.h, the state is unchanged and the index still
- * advances); opening (err); an error of SQLite while applying stops the process with a
- * message, since the state would differ from the log.
+ * Happy path: kv_open rebuilds the in-memory key index from SQLite; kv_begin, kv_apply
+ * for each committed log entry, kv_commit: one SQLite transaction that also records how
+ * far the log was applied. Reads (kv_range, kv_txn_read) see what kv_apply did at once.
+ * What can fail: a request (a status of api/status.h, the state is unchanged and the
+ * index still advances); opening (err); an error of SQLite while applying stops the
+ * process with a message, since the state would differ from the log.
  *
- * MVCC: every change of a key is an event with revision (rev) and sub-revision, appended to
- * the table history in order; the index maps key -> versions in memory; semantics are
+ * MVCC: every change of a key is an event with revision (rev) and sub-revision, appended
+ * to the table history in order; the index maps key -> versions in memory; semantics are
  * etcd's (revision 1 when empty, one revision per request that changed something). All
  * functions: loop thread, unless said otherwise. */
 #ifndef KVD_KV_KV_H
@@ -30,9 +30,14 @@
 struct kv;
 
 struct kv_options {
-    struct env *env;     /* only for the disk's sqlite_vfs name and the work lane */
-    const char *path;    /* of the SQLite database; made when missing */
-    size_t max_txn_ops;  /* 0: LIMIT_TXN_OPS */
+    struct env *env; /* its disk, which SQLite sees by disk->sqlite_vfs, and work lane */
+    const char
+        *path; /* of the SQLite database; made when missing; its directory exists */
+    /* The state can no longer follow the log: text is one line. NULL: logged, and the
+     * process exits with code 1. When it returns, kv does nothing more: applies are
+     * ignored, reads answer API_CORRUPT; kv_close leaves the files as after a crash. */
+    void (*fatal)(void *owner, const char *text);
+    void *fatal_owner;
 };
 
 int kv_open(struct kv **out, const struct kv_options *options, struct err *err);
@@ -44,20 +49,20 @@ bool kv_idle(const struct kv *kv);
 /* ---- apply ---- */
 
 struct kv_entry {
-    uint64_t index;      /* must be applied + 1 */
+    uint64_t index; /* must be applied + 1 */
     uint64_t term;
     uint64_t cluster_ms;
     int64_t wall_ms;
     struct slice payload; /* kvd.command.Batch; empty for entries that carry no command */
 };
 
-/* Asked before each command of an entry: the arena for its result, or NULL when nobody here
- * waits for it (then no response is built). */
+/* Asked before each command of an entry: the arena for its result, or NULL when nobody
+ * here waits for it (then no response is built). */
 struct kv_waiters {
     struct arena *(*find)(void *owner, const Kvd__Command__Command *command);
-    /* The command's outcome: response (in the arena that find gave) when status is API_OK.
-     * Its headers carry the revision only; cluster, member and term are the caller's. Sent to
-     * the client only after kv_commit. */
+    /* The command's outcome: response (in the arena that find gave) when status is
+     * API_OK. Its headers carry the revision only; cluster, member and term are the
+     * caller's. Sent to the client only after kv_commit. */
     void (*applied)(void *owner, const Kvd__Command__Command *command,
                     enum api_status status, ProtobufCMessage *response);
     void *owner;
@@ -74,7 +79,8 @@ uint64_t kv_applied_term(const struct kv *kv);
 uint64_t kv_cluster_ms(const struct kv *kv);
 int64_t kv_revision(const struct kv *kv);
 int64_t kv_compact_revision(const struct kv *kv); /* -1: never */
-/* Equal on all members at equal applied index (decisions: commutative sum of row hashes). */
+/* Equal on all members at equal applied index (decisions: commutative sum of row hashes).
+ */
 uint64_t kv_state_hash(const struct kv *kv);
 
 struct kv_stats {
@@ -104,17 +110,17 @@ bool kv_txn_is_serializable(const Etcdserverpb__TxnRequest *req);
 
 /* ---- reads: of the applied state ---- */
 
-/* Short reads at once: at most page_keys candidates are looked at and page_bytes collected;
- * if that does not suffice, *scan gets a cursor to be driven by kv_scan_step in later
- * turns (the revision stays pinned; writes may go on in between) and *out is untouched.
- * Response and cursor live in the arena. */
+/* Short reads at once: at most page_keys candidates are looked at and page_bytes
+ * collected; if that does not suffice, *scan gets a cursor to be driven by kv_scan_step
+ * in later turns (the revision stays pinned; writes may go on in between) and *out is
+ * untouched. Response and cursor live in the arena. */
 struct kv_scan;
 enum api_status kv_range(struct kv *kv, const Etcdserverpb__RangeRequest *req,
                          struct arena *arena, Etcdserverpb__RangeResponse **out,
                          struct kv_scan **scan);
 
-/* One page more. 1: finished, *out or *status set; 0: call again. If compaction passes the
- * pinned revision, *status is API_COMPACTED. */
+/* One page more. 1: finished, *out or *status set; 0: call again. If compaction passes
+ * the pinned revision, *status is API_COMPACTED. */
 int kv_scan_step(struct kv_scan *scan, enum api_status *status,
                  Etcdserverpb__RangeResponse **out);
 /* The call went away or finished. */
@@ -146,9 +152,9 @@ bool kv_upkeep(struct kv *kv);
 /* Physical removal up to the compact revision is finished. */
 bool kv_compaction_done(const struct kv *kv);
 
-/* Background: makes everything committed so far survive a power cut (fdatasync of the -wal
- * on the work lane), then calls back on the loop with the applied index this covers. One at a
- * time: false when one is under way. */
+/* Background: makes everything committed so far survive a power cut (fdatasync of the
+ * -wal on the work lane), then calls back on the loop with the applied index this covers.
+ * One at a time: false when one is under way. */
 bool kv_make_durable(struct kv *kv, void (*done)(void *owner, uint64_t applied),
                      void *owner);
 

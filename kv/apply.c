@@ -1,0 +1,204 @@
+/* Applying log entries: a table from command to function.
+ *
+ * Happy path: an entry's payload is a batch of commands; each is decoded by itself into
+ * an arena that is used again for the next, applied, and its outcome told to the one who
+ * waits for it here. A command that is refused changes nothing, but the entry counts as
+ * applied all the same, in the same way on every member. What can fail: a payload that
+ * cannot be read, or a command that this version does not know: both are fatal, for to go
+ * on would make this member differ from the others. */
+#include <inttypes.h>
+
+#include "api/decode.h"
+#include "base/check.h"
+#include "base/mem.h"
+#include "kv/check.h"
+#include "kv/kv.h"
+#include "kv/state.h"
+#include "kv/txn.h"
+#include "kv/write.h"
+
+#define TAG_COMMANDS 0x0a /* field 1 of Batch, length-delimited */
+
+/* ---- commands ---- */
+
+static enum api_status apply_put(struct kv *kv, const Kvd__Command__Command *cmd,
+                                 struct reply *reply, ProtobufCMessage **out)
+{
+    struct write write = write_begin(kv);
+    enum api_status status = kv_check_put(cmd->put);
+
+    if (status == API_OK) {
+        status = write_check_put(kv, cmd->put);
+    }
+    if (status == API_OK) {
+        *out = (ProtobufCMessage *)write_put(&write, cmd->put, reply);
+        write_end(&write);
+    }
+    return status;
+}
+
+static enum api_status apply_delete(struct kv *kv, const Kvd__Command__Command *cmd,
+                                    struct reply *reply, ProtobufCMessage **out)
+{
+    struct write write = write_begin(kv);
+    enum api_status status = kv_check_delete(cmd->delete_range);
+
+    if (status == API_OK) {
+        *out = (ProtobufCMessage *)write_delete(&write, cmd->delete_range, reply);
+        write_end(&write);
+    }
+    return status;
+}
+
+static enum api_status apply_txn(struct kv *kv, const Kvd__Command__Command *cmd,
+                                 struct reply *reply, ProtobufCMessage **out)
+{
+    Etcdserverpb__TxnResponse *res = NULL;
+    enum api_status status = txn_apply(kv, cmd->txn, reply, &res);
+
+    *out = (ProtobufCMessage *)res;
+    return status;
+}
+
+static enum api_status apply_compact(struct kv *kv, const Kvd__Command__Command *cmd,
+                                     struct reply *reply, ProtobufCMessage **out)
+{
+    enum api_status status = compact_apply(kv, cmd->compact->revision);
+    Etcdserverpb__CompactionResponse *res;
+
+    if (status == API_OK) {
+        res = reply_message(reply, &etcdserverpb__compaction_response__descriptor);
+        if (res != NULL) {
+            res->header = reply_header(reply, kv->meta.revision);
+        }
+        *out = (ProtobufCMessage *)res;
+    }
+    return status;
+}
+
+static enum api_status apply_publish(struct kv *kv, const Kvd__Command__Command *cmd,
+                                     struct reply *reply, ProtobufCMessage **out)
+{
+    members_apply(kv, cmd->publish);
+    return API_OK;
+}
+
+static const struct command_type {
+    int request_case;
+    enum api_status (*apply)(struct kv *kv, const Kvd__Command__Command *cmd,
+                             struct reply *reply, ProtobufCMessage **out);
+} types[] = {
+    {KVD__COMMAND__COMMAND__REQUEST_PUT, apply_put},
+    {KVD__COMMAND__COMMAND__REQUEST_DELETE_RANGE, apply_delete},
+    {KVD__COMMAND__COMMAND__REQUEST_TXN, apply_txn},
+    {KVD__COMMAND__COMMAND__REQUEST_COMPACT, apply_compact},
+    {KVD__COMMAND__COMMAND__REQUEST_PUBLISH, apply_publish},
+};
+
+static const struct command_type *type_of(const Kvd__Command__Command *cmd)
+{
+    for (size_t i = 0; i < ARRAY_LEN(types); i++) {
+        if (types[i].request_case == (int)cmd->request_case) {
+            return &types[i];
+        }
+    }
+    return NULL;
+}
+
+/* ---- entries ---- */
+
+static void apply_command(struct kv *kv, const Kvd__Command__Command *cmd,
+                          const struct kv_waiters *waiters)
+{
+    const struct command_type *type = type_of(cmd);
+    struct arena *arena = NULL;
+    ProtobufCMessage *res = NULL;
+    struct reply reply;
+    enum api_status status;
+
+    if (type == NULL) {
+        kv_fail(kv,
+                "entry %" PRIu64
+                " holds a command that this version of kvd does not know;"
+                " upgrade this member",
+                kv->meta.applied_index);
+        return;
+    }
+    if (waiters != NULL) {
+        arena = waiters->find(waiters->owner, cmd);
+    }
+    reply = reply_for(arena);
+    status = type->apply(kv, cmd, &reply, &res);
+    if (arena == NULL || kv->dead) {
+        return;
+    }
+    if (status == API_OK && reply.too_large) {
+        status = API_RESPONSE_TOO_LARGE;
+    }
+    waiters->applied(waiters->owner, cmd, status, status == API_OK ? res : NULL);
+}
+
+/* Takes the next command's bytes off the front of a batch. */
+static bool next_command(struct slice *batch, struct slice *out)
+{
+    uint64_t len = 0;
+    size_t at = 1;
+
+    if (batch->ptr[0] != TAG_COMMANDS) {
+        return false;
+    }
+    for (unsigned shift = 0;; shift += 7) {
+        if (at >= batch->len || shift > 28) {
+            return false;
+        }
+        len |= (uint64_t)(batch->ptr[at] & 0x7f) << shift;
+        if (batch->ptr[at++] < 0x80) {
+            break;
+        }
+    }
+    if (len > batch->len - at) {
+        return false;
+    }
+    *out = slice_of(batch->ptr + at, len);
+    *batch = slice_of(batch->ptr + at + len, batch->len - at - len);
+    return true;
+}
+
+static void apply_payload(struct kv *kv, struct slice batch,
+                          const struct kv_waiters *waiters)
+{
+    while (batch.len > 0 && !kv->dead) {
+        struct err err = {0};
+        ProtobufCMessage *cmd = NULL;
+        struct slice bytes;
+
+        arena_reset(&kv->command);
+        if (next_command(&batch, &bytes)) {
+            cmd =
+                api_decode_own(&kvd__command__command__descriptor, bytes, &kv->command, &err);
+        }
+        if (cmd == NULL) {
+            kv_fail(kv, "entry %" PRIu64 " cannot be decoded: %s", kv->meta.applied_index,
+                    err.code != 0 ? err.text : "it is not a batch of commands");
+            return;
+        }
+        apply_command(kv, (Kvd__Command__Command *)cmd, waiters);
+    }
+}
+
+void kv_apply(struct kv *kv, const struct kv_entry *entry,
+              const struct kv_waiters *waiters)
+{
+    if (kv->dead) {
+        return;
+    }
+    CHECK(kv->in_batch);
+    CHECK(entry->index == kv->meta.applied_index + 1);
+    CHECK(entry->term >= kv->meta.applied_term);
+    kv->meta.applied_index = entry->index;
+    kv->meta.applied_term = entry->term;
+    if (kv->meta.cluster_ms < entry->cluster_ms) {
+        kv->meta.cluster_ms = entry->cluster_ms;
+    }
+    apply_payload(kv, entry->payload, waiters);
+}

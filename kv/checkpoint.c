@@ -1,0 +1,118 @@
+/* Background checkpoints.
+ *
+ * Happy path: the WAL reached WAL_CHECKPOINT_BYTES; a PASSIVE checkpoint on the work
+ * lane, with a connection of its own, moves the bulk while writes go on; then the writer,
+ * between two transactions, moves the few frames that came meanwhile, so that the next
+ * transaction starts the WAL from its beginning. A reader that pins old frames only
+ * delays that: the next try comes when the WAL has grown by a quarter more. An error of
+ * SQLite is fatal. */
+#include "kv/checkpoint.h"
+
+#include "base/check.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "kv/state.h"
+
+#define FRAME_BYTES  (4096 + 24)
+#define FRAMES_START ((int)(WAL_CHECKPOINT_BYTES / FRAME_BYTES))
+
+static const unsigned state_next[CHECKPOINT_NSTATES] = {
+    [CHECKPOINT_IDLE] = 1u << CHECKPOINT_RUNNING,
+    [CHECKPOINT_RUNNING] = 1u << CHECKPOINT_RAN,
+    [CHECKPOINT_RAN] = 1u << CHECKPOINT_IDLE,
+};
+
+static void checkpoint_move(struct checkpoint *c, enum checkpoint_state to)
+{
+    CHECK(state_next[c->state] & 1u << to);
+    c->state = to;
+}
+
+static int passive(sqlite3 *conn)
+{
+    return sqlite3_wal_checkpoint_v2(conn, "main", SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+}
+
+static void job_run(struct env_job *job)
+{
+    struct checkpoint *c = container_of(job, struct checkpoint, job);
+
+    c->rc = passive(c->conn);
+}
+
+static void job_done(struct env_job *job)
+{
+    struct checkpoint *c = container_of(job, struct checkpoint, job);
+    struct kv *kv = container_of(c, struct kv, checkpoint);
+
+    checkpoint_move(c, CHECKPOINT_RAN);
+    if (c->rc != SQLITE_OK && c->rc != SQLITE_BUSY) {
+        kv_fail(kv, "checkpoint in the background: %s", sqlite3_errstr(c->rc));
+    }
+}
+
+int checkpoint_open(struct kv *kv, const char *path, const char *vfs, struct err *err)
+{
+    struct checkpoint *c = &kv->checkpoint;
+    struct db db = {0};
+    int64_t version;
+    int rc = db_open(&db, path, vfs, err);
+
+    if (rc == 0) {
+        rc = db_exec(&db, "PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0",
+                     "apply the settings", err);
+    }
+    if (rc == 0) {
+        rc = db_int(&db, "PRAGMA schema_version", &version, err); /* finds the WAL */
+    }
+    if (rc != 0) {
+        db_close(&db);
+        return rc;
+    }
+    c->job.run = job_run;
+    c->job.done = job_done;
+    c->conn = db.conn;
+    c->frames_start = FRAMES_START;
+    return 0;
+}
+
+void checkpoint_close(struct kv *kv)
+{
+    sqlite3_close_v2(kv->checkpoint.conn);
+    kv->checkpoint.conn = NULL;
+}
+
+static void finish(struct kv *kv)
+{
+    struct checkpoint *c = &kv->checkpoint;
+    int frames = kv->db.wal_frames;
+    int rc = passive(kv->db.conn);
+
+    if (rc != SQLITE_OK && rc != SQLITE_BUSY) {
+        kv_fail_db(kv, "checkpoint");
+    }
+    c->n++;
+    c->frames_start = frames + FRAMES_START / 4;
+    checkpoint_move(c, CHECKPOINT_IDLE);
+}
+
+void checkpoint_step(struct kv *kv)
+{
+    struct checkpoint *c = &kv->checkpoint;
+
+    CHECK(!kv->in_batch);
+    if (kv->dead) {
+        return;
+    }
+    if (c->state == CHECKPOINT_RAN) {
+        finish(kv);
+    }
+    /* A shorter WAL was started from its beginning. */
+    if (kv->db.wal_frames < FRAMES_START) {
+        c->frames_start = FRAMES_START;
+    }
+    if (c->state == CHECKPOINT_IDLE && kv->db.wal_frames >= c->frames_start) {
+        checkpoint_move(c, CHECKPOINT_RUNNING);
+        env_submit(kv->env, ENV_LANE_WORK, &c->job);
+    }
+}

@@ -1,0 +1,238 @@
+/* The state machine: open, close, a batch of entries as one SQLite transaction.
+ *
+ * Happy path: kv_open makes or opens the file, checks the meta row, rebuilds the index,
+ * reads the members and opens the connection for checkpoints. kv_begin and kv_commit
+ * enclose kv_apply (apply.c); the meta row goes in with the commit, so data and applied
+ * index are never apart. What can fail: opening (err). An error later ends in kv_fail. */
+#include "kv/kv.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "kv/hash.h"
+#include "kv/load.h"
+#include "kv/schema.h"
+#include "kv/state.h"
+
+/* ---- the end of following the log ---- */
+
+static void fatal_exit(void *owner, const char *text)
+{
+    log_error(text);
+    _exit(1);
+}
+
+void kv_fail(struct kv *kv, const char *format, ...)
+{
+    char text[ERR_TEXT_MAX];
+    int len;
+    va_list args;
+
+    if (kv->dead) {
+        return;
+    }
+    len = snprintf(text, sizeof(text), "state machine at index %" PRIu64 ": ",
+                   kv->meta.applied_index);
+    va_start(args, format);
+    vsnprintf(text + len, sizeof(text) - (size_t)len, format, args);
+    va_end(args);
+    kv->dead = true;
+    kv->fatal(kv->fatal_owner, text);
+}
+
+void kv_fail_db(struct kv *kv, const char *what)
+{
+    struct err err;
+
+    db_error(&kv->db, &err, what);
+    kv_fail(kv, "%s", err.text);
+}
+
+/* ---- open, close ---- */
+
+/* SQLite would make it readable for others. */
+static int make_file(struct disk *disk, const char *path, struct err *err)
+{
+    struct disk_file *file = NULL;
+    int rc = disk->ops->open(disk, path, DISK_CREATE | DISK_EXCLUSIVE, &file);
+
+    if (rc == -EEXIST) {
+        return 0;
+    }
+    if (rc < 0) {
+        return err_set(err, ERR_IO, "make the file: %s", strerror(-rc));
+    }
+    disk->ops->close(file);
+    return 0;
+}
+
+/* The entry of the WAL in its directory must survive before the WAL is relied on. */
+static int sync_directory(struct disk *disk, const char *path, struct err *err)
+{
+    const char *slash = strrchr(path, '/');
+    char *directory = slash != NULL ? mem_printf("%.*s", (int)(slash - path) + 1, path)
+                                    : mem_strdup(".");
+    int rc = disk->ops->sync_dir(disk, directory);
+
+    free(directory);
+    return rc == 0 ? 0 : err_set(err, ERR_IO, "sync its directory: %s", strerror(-rc));
+}
+
+static int open_parts(struct kv *kv, const char *path, struct err *err)
+{
+    const char *vfs = kv->env->disk->sqlite_vfs;
+    int rc;
+
+    if ((rc = make_file(kv->env->disk, path, err)) != 0 ||
+        (rc = schema_open(&kv->db, path, vfs, err)) != 0 ||
+        (rc = meta_load(&kv->db, &kv->meta, err)) != 0 ||
+        (rc = load_index(kv, err)) != 0 || (rc = members_open(kv, err)) != 0 ||
+        (rc = checkpoint_open(kv, path, vfs, err)) != 0) {
+        return rc;
+    }
+    return sync_directory(kv->env->disk, path, err);
+}
+
+int kv_open(struct kv **out, const struct kv_options *options, struct err *err)
+{
+    struct kv *kv = mem_zero(sizeof(*kv));
+    int rc;
+
+    kv->env = options->env;
+    kv->fatal = options->fatal != NULL ? options->fatal : fatal_exit;
+    kv->fatal_owner = options->fatal_owner;
+    arena_init(&kv->command, LIMIT_COMMAND_ARENA);
+    index_open(&kv->index);
+    durable_open(&kv->durable, options->path);
+    rc = open_parts(kv, options->path, err);
+    if (rc != 0) {
+        kv->dead = true;
+        kv_close(kv);
+        return err_prefix(err, rc, "%s", options->path);
+    }
+    compact_open(kv);
+    kv->committed = kv->meta.applied_index;
+    *out = kv;
+    return 0;
+}
+
+bool kv_idle(const struct kv *kv)
+{
+    return !kv->durable.busy && kv->checkpoint.state != CHECKPOINT_RUNNING;
+}
+
+void kv_close(struct kv *kv)
+{
+    if (kv == NULL) {
+        return;
+    }
+    CHECK(kv_idle(kv));
+    if (kv->dead && kv->db.conn != NULL) {
+        db_abandon(&kv->db);
+    }
+    checkpoint_close(kv);
+    db_close(&kv->db);
+    durable_close(&kv->durable);
+    compact_close(kv);
+    members_close(kv);
+    index_close(&kv->index);
+    arena_close(&kv->command);
+    free(kv);
+}
+
+/* ---- batches ---- */
+
+static void run(struct kv *kv, enum db_stmt which, const char *what)
+{
+    sqlite3_stmt *stmt = kv->db.stmts[which];
+
+    if (!kv->dead && sqlite3_step(stmt) != SQLITE_DONE) {
+        kv_fail_db(kv, what);
+    }
+    sqlite3_reset(stmt);
+}
+
+void kv_db_begin(struct kv *kv)
+{
+    run(kv, DB_BEGIN, "begin a transaction");
+}
+
+static void store_and_commit(struct kv *kv, const struct meta *meta)
+{
+    if (!kv->dead && !meta_store(&kv->db, meta)) {
+        kv_fail_db(kv, "write the meta row");
+    }
+    run(kv, DB_COMMIT, "commit");
+}
+
+void kv_db_commit(struct kv *kv)
+{
+    if (kv->plants & KV_PLANT_APPLIED_OUTSIDE_TXN) {
+        struct meta without = kv->meta;
+
+        without.applied_index = kv->committed;
+        store_and_commit(kv, &without);
+        kv_db_begin(kv);
+    }
+    store_and_commit(kv, &kv->meta);
+}
+
+void kv_begin(struct kv *kv)
+{
+    CHECK(!kv->in_batch);
+    kv_db_begin(kv);
+    kv->in_batch = true;
+}
+
+void kv_commit(struct kv *kv)
+{
+    CHECK(kv->in_batch);
+    kv_db_commit(kv);
+    kv->in_batch = false;
+    kv->committed = kv->meta.applied_index;
+}
+
+void kv_set_plants(struct kv *kv, unsigned plants)
+{
+    kv->plants = plants;
+}
+
+/* ---- what is applied ---- */
+
+uint64_t kv_applied_index(const struct kv *kv)
+{
+    return kv->meta.applied_index;
+}
+
+uint64_t kv_applied_term(const struct kv *kv)
+{
+    return kv->meta.applied_term;
+}
+
+uint64_t kv_cluster_ms(const struct kv *kv)
+{
+    return kv->meta.cluster_ms;
+}
+
+int64_t kv_revision(const struct kv *kv)
+{
+    return kv->meta.revision;
+}
+
+int64_t kv_compact_revision(const struct kv *kv)
+{
+    return kv->meta.compact_revision;
+}
+
+uint64_t kv_state_hash(const struct kv *kv)
+{
+    return hash_state(&kv->meta);
+}

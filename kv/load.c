@@ -1,0 +1,113 @@
+/* Rebuilding the index from history at open: rows in order of seq, so that each key gets
+ * its versions in order. What can fail: SQLite finds the file damaged, or the rows
+ * contradict each other or the meta row. Values are not looked at here: a damaged one is
+ * found when it is read, or by the rescan. */
+#include "kv/load.h"
+
+#include <inttypes.h>
+
+#include "kv/hash.h"
+#include "kv/state.h"
+
+/* What the rows before have shown. */
+struct load {
+    int64_t seq;
+    int64_t rev;
+    uint64_t n;
+};
+
+static struct row row_of(sqlite3_stmt *stmt)
+{
+    return (struct row){
+        .seq = sqlite3_column_int64(stmt, 0),
+        .rev = sqlite3_column_int64(stmt, 1),
+        .prev = sqlite3_column_int64(stmt, 2),
+        .created = sqlite3_column_int64(stmt, 3),
+        .number = sqlite3_column_int64(stmt, 4),
+        .lease = sqlite3_column_int64(stmt, 5),
+        .key = db_blob(stmt, 6),
+    };
+}
+
+/* By itself, against the meta row and the row before. */
+static bool row_makes_sense(const struct kv *kv, const struct load *load,
+                            const struct row *row)
+{
+    if (row->seq <= load->seq || row->seq > kv->meta.seq || row->rev < load->rev ||
+        row->rev > kv->meta.revision || row->key.len == 0) {
+        return false;
+    }
+    if (row->prev < 0 || row->prev >= row->seq || row->number < 0) {
+        return false;
+    }
+    if (row->number == 0) {
+        return row->created == 0 && row->prev != 0;
+    }
+    return row->created > 1 && (row->created == row->rev || row->number > 1) &&
+           row->created <= row->rev;
+}
+
+/* Against the version before, which only compaction can have removed. */
+static bool row_continues(const struct kv *kv, const struct key *key,
+                          const struct row *row, const struct version *version)
+{
+    if (key != NULL) {
+        return row->prev == key->seq && key_accepts(key, version);
+    }
+    return row->prev == 0 ? row->number == 1 : kv->meta.compact_revision >= 0;
+}
+
+static bool load_row(struct kv *kv, struct load *load, const struct row *row)
+{
+    struct version version = {.seq = row->seq,
+                              .rev = row->rev,
+                              .created = row->created,
+                              .number = row->number,
+                              .lease = row->lease};
+    struct index_place place;
+    struct key *key;
+
+    if (!row_makes_sense(kv, load, row)) {
+        return false;
+    }
+    key = index_locate(&kv->index, row->key, &place);
+    if (!row_continues(kv, key, row, &version)) {
+        return false;
+    }
+    index_add(&kv->index, &place, row->key, &version);
+    load->seq = row->seq;
+    load->rev = row->rev;
+    load->n++;
+    return true;
+}
+
+int load_index(struct kv *kv, struct err *err)
+{
+    sqlite3_stmt *stmt = kv->db.stmts[DB_LOAD];
+    struct load load = {0};
+    int rc = 0;
+    int step;
+
+    while ((step = sqlite3_step(stmt)) == SQLITE_ROW) {
+        struct row row = row_of(stmt);
+
+        if (!load_row(kv, &load, &row)) {
+            rc = err_set(err, ERR_CORRUPT,
+                         "row %" PRId64 " of the history contradicts the rows before;"
+                         " re-seed this member",
+                         row.seq);
+            break;
+        }
+    }
+    if (rc == 0 && step != SQLITE_DONE) {
+        rc = db_error(&kv->db, err, "read the history");
+    }
+    sqlite3_reset(stmt);
+    if (rc == 0 && load.n != kv->meta.row_count) {
+        rc = err_set(err, ERR_CORRUPT,
+                     "the history holds %" PRIu64 " rows and should hold %" PRIu64
+                     "; re-seed this member",
+                     load.n, kv->meta.row_count);
+    }
+    return rc;
+}

@@ -1,0 +1,59 @@
+/* Rereads all rows of history in slices, checks each against its checksum, and their sum
+ * and the members' against what the meta row says. Writes go on in between: what is
+ * appended is met later, what compaction removes behind the scan is taken off its sum. */
+#include "kv/rescan.h"
+
+#include <inttypes.h>
+
+#include "base/check.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "kv/history.h"
+#include "kv/state.h"
+
+void rescan_removed(struct kv *kv, int64_t seq, uint64_t hash)
+{
+    if (seq <= kv->rescan.seq) {
+        kv->rescan.sum -= hash;
+    }
+}
+
+bool kv_rescan_step(struct kv *kv)
+{
+    struct rescan *r = &kv->rescan;
+    sqlite3_stmt *stmt = kv->db.stmts[DB_RESCAN];
+    bool good = true;
+    int n = 0;
+    int step = SQLITE_DONE;
+
+    CHECK(!kv->in_batch);
+    if (kv->dead) {
+        return true;
+    }
+    sqlite3_bind_int64(stmt, 1, r->seq);
+    sqlite3_bind_int64(stmt, 2, LIMIT_RESCAN_SLICE);
+    while (good && (step = sqlite3_step(stmt)) == SQLITE_ROW) {
+        struct row row;
+
+        good = history_row(stmt, &row);
+        r->seq = row.seq;
+        r->sum += hash_row(&row);
+        n++;
+    }
+    if (good && step != SQLITE_DONE) {
+        kv_fail_db(kv, "reread the history");
+    }
+    sqlite3_reset(stmt);
+    if (!good) {
+        log_error("a row of the history is damaged", LOG_INT("row", r->seq));
+    } else if (n < LIMIT_RESCAN_SLICE) {
+        good = r->sum + members_sum(kv) == kv->meta.state_sum - kv->meta.removed_sum;
+        if (!good) {
+            log_error("the rows of the store do not add up to its state hash");
+        }
+    }
+    if (!good || n < LIMIT_RESCAN_SLICE) {
+        *r = (struct rescan){0};
+    }
+    return good;
+}

@@ -1,0 +1,47 @@
+/* The inside of struct kv, shared by the files of this folder. */
+#ifndef KVD_KV_STATE_H
+#define KVD_KV_STATE_H
+
+#include "base/arena.h"
+#include "kv/checkpoint.h"
+#include "kv/compact.h"
+#include "kv/db.h"
+#include "kv/durable.h"
+#include "kv/index.h"
+#include "kv/kv.h"
+#include "kv/member.h"
+#include "kv/meta.h"
+#include "kv/rescan.h"
+
+struct kv {
+    struct env *env;
+    void (*fatal)(void *owner, const char *text);
+    void *fatal_owner;
+    bool dead;     /* fatal was called and returned: nothing is done any more */
+    bool in_batch; /* between kv_begin and kv_commit */
+    unsigned plants;
+    struct db db; /* the writer, of the loop thread */
+    struct meta meta;
+    uint64_t committed; /* applied index of the last commit */
+    struct index index;
+    struct arena command; /* the command being applied */
+    struct members members;
+    struct compact compact;
+    struct checkpoint checkpoint;
+    struct durable durable;
+    struct rescan rescan;
+};
+
+/* The state can no longer follow the log: says what failed in one line and stops the
+ * process, or what the owner does instead. When that returns, kv does nothing more. */
+void kv_fail(struct kv *kv, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* As kv_fail, with SQLite's reason. */
+void kv_fail_db(struct kv *kv, const char *what);
+
+/* A transaction of the writer. The meta row goes in with the commit. */
+void kv_db_begin(struct kv *kv);
+void kv_db_commit(struct kv *kv);
+
+#endif

@@ -1,0 +1,47 @@
+/* Upkeep between batches, and what it knows for metrics. */
+#include "kv/kv.h"
+#include "kv/state.h"
+
+#define WAL_HEADER  32
+#define FRAME_BYTES (4096 + 24)
+#define PAGE_SIZE   4096
+
+bool kv_upkeep(struct kv *kv)
+{
+    checkpoint_step(kv);
+    return compact_step(kv);
+}
+
+bool kv_compaction_done(const struct kv *kv)
+{
+    return kv->compact.phase == COMPACT_IDLE;
+}
+
+static int64_t number(struct kv *kv, enum db_stmt which)
+{
+    sqlite3_stmt *stmt = kv->db.stmts[which];
+    int64_t value = 0;
+
+    if (!kv->dead && sqlite3_step(stmt) == SQLITE_ROW) {
+        value = sqlite3_column_int64(stmt, 0);
+    }
+    sqlite3_reset(stmt);
+    return value;
+}
+
+void kv_get_stats(struct kv *kv, struct kv_stats *out)
+{
+    int64_t pages = number(kv, DB_PAGES);
+    int frames = kv->db.wal_frames;
+
+    *out = (struct kv_stats){
+        .keys = kv->index.n_live,
+        .versions = kv->index.n_versions,
+        .index_bytes = kv->index.bytes,
+        .db_bytes = pages * PAGE_SIZE,
+        .db_bytes_in_use = (pages - number(kv, DB_PAGES_FREE)) * PAGE_SIZE,
+        .wal_bytes = frames > 0 ? WAL_HEADER + (int64_t)frames * FRAME_BYTES : 0,
+        .compaction_left = compact_left(kv),
+        .checkpoints = kv->checkpoint.n,
+    };
+}

@@ -1,0 +1,140 @@
+/* Puts and deletes: a row of history and a version in the index for each changed key.
+ * What was refused must be refused before (write_check_put); here nothing can fail but
+ * SQLite. */
+#include "kv/write.h"
+
+#include "base/check.h"
+#include "kv/history.h"
+#include "kv/span.h"
+#include "kv/state.h"
+
+struct write write_begin(struct kv *kv)
+{
+    CHECK(kv->in_batch);
+    return (struct write){.kv = kv, .rev = kv->meta.revision + 1};
+}
+
+void write_end(struct write *write)
+{
+    if (write->n > 0) {
+        write->kv->meta.revision = write->rev;
+    }
+}
+
+int64_t write_view(const struct write *write)
+{
+    return write->n > 0 ? write->rev : write->rev - 1;
+}
+
+enum api_status write_check_put(struct kv *kv, const Etcdserverpb__PutRequest *req)
+{
+    if (req->lease != 0) {
+        return API_LEASE_NOT_FOUND;
+    }
+    if (req->ignore_value || req->ignore_lease) {
+        const struct key *key = index_find(&kv->index, span_bytes(req->key));
+
+        if (key == NULL || !key_is_live(key)) {
+            return API_KEY_NOT_FOUND;
+        }
+    }
+    return API_OK;
+}
+
+static void append(struct write *write, struct index_place *place, struct row *row)
+{
+    struct kv *kv = write->kv;
+    struct version version = {.rev = write->rev,
+                              .created = row->created,
+                              .number = row->number,
+                              .lease = row->lease};
+
+    row->rev = write->rev;
+    version.seq = history_append(kv, row);
+    index_add(&kv->index, place, row->key, &version);
+    write->n++;
+}
+
+Etcdserverpb__PutResponse *write_put(struct write *write,
+                                     const Etcdserverpb__PutRequest *req,
+                                     struct reply *reply)
+{
+    struct kv *kv = write->kv;
+    struct row row = {.key = span_bytes(req->key), .value = span_bytes(req->value)};
+    Etcdserverpb__PutResponse *res =
+        reply_message(reply, &etcdserverpb__put_response__descriptor);
+    struct index_place place;
+    const struct key *key = index_locate(&kv->index, row.key, &place);
+    bool live = key != NULL && key_is_live(key);
+    bool with_prev = res != NULL && req->prev_kv;
+    struct row old = {0};
+
+    if (live && (with_prev || req->ignore_value)) {
+        struct version version = key_newest(key);
+
+        history_read(kv, row.key, key->seq, &old);
+        if (with_prev) {
+            res->prev_kv = reply_kv(reply, old.key, &version, old.value);
+        }
+    }
+    if (req->ignore_value) {
+        row.value = old.value; /* empty if this txn deleted the key after the check */
+    }
+    row.prev = key != NULL ? key->seq : 0;
+    row.created = live ? key->created : write->rev;
+    row.number = live ? key->number + 1 : 1;
+    row.lease = req->ignore_lease && live ? key->lease : req->lease;
+    append(write, &place, &row);
+    history_release(kv);
+    if (res != NULL) {
+        res->header = reply_header(reply, write->rev);
+    }
+    return res;
+}
+
+static void add_prev(struct kv *kv, const struct key *key, struct reply *reply,
+                     Etcdserverpb__DeleteRangeResponse *res)
+{
+    struct version version = key_newest(key);
+    struct row row;
+
+    history_read(kv, key_name(key), key->seq, &row);
+    res->prev_kvs[res->n_prev_kvs++] = reply_kv(reply, row.key, &version, row.value);
+    history_release(kv);
+}
+
+Etcdserverpb__DeleteRangeResponse *write_delete(
+    struct write *write, const Etcdserverpb__DeleteRangeRequest *req, struct reply *reply)
+{
+    struct kv *kv = write->kv;
+    struct span span = span_of(req->key, req->range_end);
+    Etcdserverpb__DeleteRangeResponse *res =
+        reply_message(reply, &etcdserverpb__delete_range_response__descriptor);
+    struct index_place place;
+    uint64_t n = 0;
+
+    if (res != NULL && req->prev_kv) {
+        index_count(&kv->index, &span, span.from, write->rev, SIZE_MAX, &n);
+        res->prev_kvs = reply_alloc(reply, n * sizeof(res->prev_kvs[0]));
+        n = 0;
+    }
+    for (struct key *key = index_seek(&kv->index, span.from, &place);
+         key != NULL && !span_ends_before(&span, key_name(key)) && !kv->dead;
+         key = index_next(&kv->index, &place)) {
+        struct row row = {.prev = key->seq, .key = key_name(key)};
+
+        if (!key_is_live(key)) {
+            continue;
+        }
+        if (req->prev_kv && reply_wanted(reply)) {
+            add_prev(kv, key, reply, res);
+        }
+        append(write, &place, &row);
+        n++;
+    }
+    if (res != NULL) {
+        res->header = reply_header(reply, write_view(write));
+        res->deleted = (int64_t)n;
+    }
+    return res;
+}
