@@ -54,6 +54,7 @@ struct sim_disk {
     size_t changes_room;
     uint64_t generation; /* of handles: one for each crash */
     uint64_t calls;
+    uint64_t changes_made;
     uint64_t die_at;
     uint64_t fail_at;
     int fail_error;
@@ -160,6 +161,7 @@ static void change_names(struct sim_disk *sim, const char *from, const char *to,
         inode->refs++;
     }
     apply(sim, &sim->seen, change);
+    sim->changes_made++;
 }
 
 /* The length of the path's directory part. */
@@ -322,6 +324,7 @@ static ssize_t sim_write(struct disk_file *file, const void *bytes, size_t len,
         return rc;
     }
     sim_file_write(file->inode->content, &file->sim->rng, bytes, len, offset);
+    file->sim->changes_made++;
     return (ssize_t)len;
 }
 
@@ -347,6 +350,7 @@ static int sim_truncate(struct disk_file *file, uint64_t size)
 
         file->sim->used -= size < now ? now - size : 0;
         sim_file_resize(file->inode->content, &file->sim->rng, size);
+        file->sim->changes_made++;
     }
     return rc;
 }
@@ -361,6 +365,7 @@ static int sim_allocate(struct disk_file *file, uint64_t size)
     rc = take_room(file, size);
     if (rc == 0) {
         sim_file_resize(file->inode->content, &file->sim->rng, size);
+        file->sim->changes_made++;
     }
     return rc;
 }
@@ -660,6 +665,11 @@ void sim_disk_die_soon(struct sim_disk *sim)
 uint64_t sim_disk_calls(const struct sim_disk *sim)
 {
     return sim->calls;
+}
+
+uint64_t sim_disk_changes(const struct sim_disk *sim)
+{
+    return sim->changes_made;
 }
 
 void sim_disk_fail_after(struct sim_disk *sim, uint64_t calls, int error)

@@ -39,7 +39,8 @@ void sim_disk_die_soon(struct sim_disk *sim);
 
 /* ---- failures ---- */
 
-uint64_t sim_disk_calls(const struct sim_disk *sim); /* so far */
+uint64_t sim_disk_calls(const struct sim_disk *sim);   /* so far */
+uint64_t sim_disk_changes(const struct sim_disk *sim); /* those that changed something */
 
 /* Lets this many more calls pass; the next one fails once with error, a negative errno.
  */

@@ -96,11 +96,20 @@ static void cut_suffix(uint64_t index)
     store_truncate_suffix(m.rig.store, index);
 }
 
+/* A configuration over several sectors, another one for each anchor. */
+static struct slice configuration(uint64_t index, uint64_t term)
+{
+    static uint8_t bytes[2000];
+
+    rig_payload(bytes, sizeof(bytes), index, term);
+    return slice_of(bytes, sizeof(bytes));
+}
+
 static void cut_prefix(uint64_t index, uint64_t term)
 {
     struct state *state;
     struct store_anchor anchor = {
-        .index = index, .term = term, .configuration = slice_str("configuration")};
+        .index = index, .term = term, .configuration = configuration(index, term)};
 
     if (dead()) {
         return;
@@ -176,6 +185,10 @@ static void check_log(uint64_t stored)
         match--;
     }
     cr_assert(match > 0, "the log up to %" PRIu64 " never was", last);
+    if (first > 1) {
+        cr_assert(slice_eq(store_get_anchor(store)->configuration,
+                           configuration(first - 1, store_get_anchor(store)->term)));
+    }
     for (uint64_t i = first; i <= last; i++) {
         if (i <= stored) {
             cr_assert_eq(store_term_of(store, i), newest()->terms[i]);
