@@ -31,12 +31,11 @@ struct http1 {
     char target[LIMIT_HTTP1_TARGET];
     size_t target_len;
     size_t header_bytes;
-    bool in_request;   /* its first byte has come */
-    bool keep_alive;   /* of the request that waits for its probe */
-    bool is_head;      /* likewise */
-    uint64_t since_ms; /* begin of the request, or end of the one before */
+    bool in_request; /* its first byte has come */
+    bool keep_alive;
+    bool is_head;
+    uint64_t since_ms; /* its begin; without one, the last sign of the client */
     struct health_probe *probe;
-    uint64_t probe_since_ms;
 
     bool finishing; /* no input any more */
     bool closing;   /* the last answer is in output */
@@ -98,21 +97,13 @@ static void answer(struct http1 *http1, bool read_ok)
 
 /* ---- probes ---- */
 
-static void go_on(struct http1 *http1, uint64_t now_ms);
-
-static void probe_ended(struct http1 *http1, bool read_ok, uint64_t now_ms)
-{
-    http1->probe = NULL;
-    answer(http1, read_ok);
-    http1->since_ms = now_ms;
-    http1->ready(http1->owner);
-}
-
 static void on_probed(void *owner, bool read_ok)
 {
     struct http1 *http1 = owner;
 
-    probe_ended(http1, read_ok, http1->probe_since_ms);
+    http1->probe = NULL;
+    answer(http1, read_ok);
+    http1->ready(http1->owner);
 }
 
 /* ---- the parser's callbacks; a nonzero result ends parsing ---- */
@@ -166,13 +157,16 @@ static int on_headers_complete(http_parser *parser)
 
     parser->upgrade = 0; /* no other protocol is offered: the request counts as it is */
     http1->is_head = parser->method == HTTP_HEAD;
-    http1->keep_alive = http_should_keep_alive(parser) && !http1->finishing;
-    if (has_body) {
-        http1->keep_alive = false;
-        answer(http1, false);
-        return -1;
+    http1->keep_alive = http_should_keep_alive(parser) && !has_body;
+    if (!has_body) {
+        return 0;
     }
-    return 0;
+    if (request_of(http1).is_get) {
+        refuse(http1, 413, "Payload Too Large");
+    } else {
+        answer(http1, true);
+    }
+    return -1;
 }
 
 static int on_message_complete(http_parser *parser)
@@ -220,7 +214,6 @@ static size_t parse(struct http1 *http1, struct slice bytes, uint64_t now_ms)
         http1->since_ms = now_ms;
     }
     http_parser_pause(&http1->parser, 0);
-    http1->probe_since_ms = now_ms;
     taken = http_parser_execute(&http1->parser, &parser_settings, (const char *)bytes.ptr,
                                 bytes.len);
     if (http1->closing || HTTP_PARSER_ERRNO(&http1->parser) == HPE_PAUSED) {
@@ -278,8 +271,8 @@ void http1_feed(struct http1 *http1, struct slice bytes, uint64_t now_ms)
 {
     size_t taken = 0;
 
-    if (http1->closing || http1->finishing) {
-        return;
+    if (http1->closing || http1->finishing || bytes.len == 0) {
+        return; /* to the parser no bytes would mean the end */
     }
     if (buf_len(&http1->input) == 0 && !is_blocked(http1)) {
         taken = parse(http1, bytes, now_ms);
@@ -313,9 +306,7 @@ bool http1_collect(struct http1 *http1, struct buf *out, size_t max, uint64_t no
 void http1_finish(struct http1 *http1)
 {
     http1->finishing = true;
-    if (http1->probe != NULL) {
-        http1->keep_alive = false;
-    } else if (buf_len(&http1->input) == 0) {
+    if (buf_len(&http1->input) == 0 && !is_blocked(http1)) {
         http1->closing = true;
     }
 }
@@ -328,9 +319,9 @@ bool http1_done(const struct http1 *http1)
 void http1_tick(struct http1 *http1, uint64_t now_ms)
 {
     if (http1->probe != NULL) {
-        if (now_ms - http1->probe_since_ms >= LIMIT_PROBE_MS) {
+        if (now_ms - http1->since_ms >= LIMIT_PROBE_MS) {
             node_probe_cancel(http1->probe);
-            probe_ended(http1, false, now_ms);
+            on_probed(http1, false);
         }
     } else if (http1->in_request) {
         if (now_ms - http1->since_ms >= LIMIT_HANDSHAKE_MS && !http1->closing) {
