@@ -120,6 +120,8 @@ const struct command *const commands[] = {
     &command_endpoint_status,
     &command_endpoint_health,
     &command_member_list,
+    &command_import,
+    &command_export,
     &command_version,
     NULL,
 };

@@ -32,6 +32,14 @@ static inline struct slice slice_of_binary(ProtobufCBinaryData bytes)
     return slice_of(bytes.data, bytes.len);
 }
 
+/* Bytes as they are; there may be none. */
+static inline void write_bytes(FILE *out, ProtobufCBinaryData bytes)
+{
+    if (bytes.len > 0) {
+        fwrite(bytes.data, 1, bytes.len, out);
+    }
+}
+
 /* Bytes for people: "20 kB". */
 #define SIZE_TEXT_MAX 32
 void size_text(int64_t bytes, char out[SIZE_TEXT_MAX]);

@@ -11,7 +11,7 @@ static void print_line(struct printer *p, ProtobufCBinaryData bytes)
     if (p->hex) {
         quote_write_hex(p->out, slice_of_binary(bytes));
     } else {
-        fwrite(bytes.data, 1, bytes.len, p->out);
+        write_bytes(p->out, bytes);
     }
     fputc('\n', p->out);
 }
@@ -156,7 +156,7 @@ const struct print_ops print_simple_ops = {
 static void raw_range_kvs(struct printer *p, Mvccpb__KeyValue *const *kvs, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        fwrite(kvs[i]->value.data, 1, kvs[i]->value.len, p->out);
+        write_bytes(p->out, kvs[i]->value);
     }
 }
 

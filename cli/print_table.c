@@ -63,7 +63,9 @@ static void set_bytes(struct printer *p, struct libscols_line *line, size_t colu
         utf8_valid(bytes) && (bytes.len == 0 || memchr(bytes.ptr, 0, bytes.len) == NULL);
     char *cell = mem_alloc(2 * bytes.len + sizeof("0x"));
 
-    if (text && !p->hex) {
+    if (bytes.len == 0) {
+        *cell = '\0';
+    } else if (text && !p->hex) {
         memcpy(cell, bytes.ptr, bytes.len);
         cell[bytes.len] = '\0';
     } else {
