@@ -140,7 +140,7 @@ void call_input_ended(struct wire_call *call)
         return;
     }
     if (buf_len(&call->in) > 0) {
-        call_fail(call, GRPC_INTERNAL, "the stream ended inside a message");
+        call_refuse(call, GRPC_INTERNAL, "the stream ended inside a message");
         return;
     }
     if (wire->side == WIRE_CLIENT) {
@@ -156,7 +156,7 @@ void call_input_ended(struct wire_call *call)
     }
 }
 
-void call_fail(struct wire_call *call, int grpc_code, const char *text)
+void call_refuse(struct wire_call *call, int grpc_code, const char *text)
 {
     call->deaf = true;
     if (call->wire->side == WIRE_SERVER) {

@@ -28,11 +28,11 @@ static bool read_prefix(struct wire_call *call, const uint8_t *prefix, size_t *s
                    (uint32_t)prefix[3] << 8 | prefix[4];
 
     if (prefix[0] > 1) {
-        call_fail(call, GRPC_INTERNAL, "grpc: received unexpected payload format");
+        call_refuse(call, GRPC_INTERNAL, "grpc: received unexpected payload format");
         return false;
     }
     if (prefix[0] == 1) {
-        call_fail(call, GRPC_UNIMPLEMENTED,
+        call_refuse(call, GRPC_UNIMPLEMENTED,
                   "grpc: compressed messages are not supported");
         return false;
     }
@@ -40,7 +40,7 @@ static bool read_prefix(struct wire_call *call, const uint8_t *prefix, size_t *s
         snprintf(text, sizeof(text),
                  "grpc: received message larger than max (%u vs. %zu)", (unsigned)len,
                  call->wire->limits.message_bytes);
-        call_fail(call, GRPC_RESOURCE_EXHAUSTED, text);
+        call_refuse(call, GRPC_RESOURCE_EXHAUSTED, text);
         return false;
     }
     *size = len;

@@ -93,7 +93,7 @@ static int on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint
         }
     } else if (!call->deaf &&
                reply_add(&call->reply, n, v, wire->limits.header_bytes) != 0) {
-        call_fail(call, GRPC_RESOURCE_EXHAUSTED,
+        call_refuse(call, GRPC_RESOURCE_EXHAUSTED,
                   "the headers of the reply are too large");
     }
     return 0;

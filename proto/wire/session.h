@@ -97,7 +97,7 @@ void call_input_ended(struct wire_call *call);
 void call_gone(struct wire_call *call, uint32_t http2_error);
 
 /* What came in cannot be taken: ends the call with a status of ours. */
-void call_fail(struct wire_call *call, int grpc_code, const char *text);
+void call_refuse(struct wire_call *call, int grpc_code, const char *text);
 
 /* ---- input.c ---- */
 
