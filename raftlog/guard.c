@@ -8,11 +8,6 @@ static bool off(const struct guard *guard, enum raftlog_plant plant)
     return (guard->plants & (unsigned)plant) != 0;
 }
 
-void guard_init(struct guard *guard, uint64_t commit)
-{
-    *guard = (struct guard){.commit = commit};
-}
-
 static bool admit_append(const struct raft *raft,
                          const struct raft_append_entries *append)
 {

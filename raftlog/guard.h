@@ -29,15 +29,13 @@
 
 #include <raft.h>
 
+/* Zero is valid: all filters on, nothing known to be committed. */
 struct guard {
     unsigned plants;   /* enum raftlog_plant */
-    uint64_t commit;   /* private: the highest commit index there was */
+    uint64_t commit;   /* the highest index known to be committed */
     bool stale_append; /* private: the message under way is of an old term */
     bool low_pre_vote; /* private: it asks a pre-vote for a term below ours */
 };
-
-/* Entries up to commit are known to be committed. */
-void guard_init(struct guard *guard, uint64_t commit);
 
 /* False when the message must not reach libraft: it is what R4 covers, or what libraft
  * takes for granted does not hold (terms that fall, votes for nobody waiting). May raise

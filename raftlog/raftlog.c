@@ -126,7 +126,7 @@ static void start(struct raftlog *log)
     bool decoded = member_decode(bytes, &configuration);
 
     CHECK(decoded);
-    guard_init(&log->guard, log->applied);
+    log->guard.commit = log->applied;
     init_raft(log);
     if (guard_must_raise_term(&log->guard, &configuration, log->id)) {
         store_set_vote(log->store, store_term(log->store) + 1, log->id);
@@ -157,6 +157,7 @@ int raftlog_open(struct raftlog **out, const struct raftlog_options *options,
         options->keep_entries > 0 ? options->keep_entries : LIMIT_LOG_KEEP_ENTRIES;
     log->entries_raft = mem_zero(LIMIT_CHUNK_ENTRIES * sizeof(*log->entries_raft));
     log->entries_full = mem_zero(LIMIT_CHUNK_ENTRIES * sizeof(*log->entries_full));
+    raftlog_set_plants(log, options->plants);
     log->configuration = member_encode(options->voters, options->n_voters);
     add_peers(log, options);
     outbox_open(&log->outbox);

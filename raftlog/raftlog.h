@@ -73,6 +73,7 @@ struct raftlog_options {
     uint64_t keep_entries; /* that truncation spares; 0: LIMIT_LOG_KEEP_ENTRIES */
     const struct raftlog_events *events;
     void *owner;
+    unsigned plants; /* tests only: see raftlog_set_plants */
 };
 
 /* On failure *out is untouched and err says what is wrong, in which file at which offset,

@@ -105,16 +105,9 @@ static void send_frame(void *owner, uint64_t to, struct slice bytes)
         send_by_chance(group, member->number, (uint32_t)to, bytes);
         return;
     }
-    switch (events->fate(events->owner, member->number, (uint32_t)to, bytes)) {
-    case FRAME_DROP:
-        return;
-    case FRAME_PASS:
+    if (events->fate(events->fate_owner, member->number, (uint32_t)to, bytes) ==
+        FRAME_PASS) {
         launch(group, member->number, (uint32_t)to, bytes, DELAY_LOW);
-        return;
-    case FRAME_HOLD:
-        list_add_tail(&group->held,
-                      &frame_new(group, member->number, (uint32_t)to, bytes)->link);
-        return;
     }
 }
 
@@ -180,25 +173,6 @@ static void free_frames(struct list *frames)
     }
 }
 
-void raftlog_group_release(struct raftlog_group *group, uint32_t from, uint32_t to)
-{
-    LIST_FOREACH_SAFE (item, &group->held) {
-        struct frame *frame = container_of(item, struct frame, link);
-
-        if ((from == 0 || frame->from == from) && (to == 0 || frame->to == to)) {
-            list_del(&frame->link);
-            raftlog_group_deliver(group, frame->from, frame->to,
-                                  slice_of(frame->bytes, frame->len));
-            free(frame);
-        }
-    }
-}
-
-void raftlog_group_forget_held(struct raftlog_group *group)
-{
-    free_frames(&group->held);
-}
-
 void raftlog_group_heal(struct raftlog_group *group)
 {
     memset(group->cut, 0, sizeof(group->cut));
@@ -228,7 +202,7 @@ static void apply(struct raftlog_member *member)
         member->applied = entry.index;
         member->applied_term = entry.term;
         if (group->events.taken != NULL) {
-            group->events.taken(group->events.owner, member, &entry);
+            group->events.taken(group->events.taken_owner, member, &entry);
         }
     }
     if (member->applied > before) {
@@ -242,21 +216,14 @@ static void apply(struct raftlog_member *member)
     }
 }
 
-void raftlog_member_turn(struct raftlog_member *member)
-{
-    if (member->log != NULL && member->group->failure[0] == '\0') {
-        raftlog_turn(member->log);
-        check_member(member);
-        apply(member);
-    }
-}
-
 static void program_turn(void *owner)
 {
     struct raftlog_member *member = owner;
 
-    if (!member->held) {
-        raftlog_member_turn(member);
+    if (member->group->failure[0] == '\0') {
+        raftlog_turn(member->log);
+        check_member(member);
+        apply(member);
     }
 }
 
@@ -264,9 +231,8 @@ static uint64_t program_deadline(void *owner)
 {
     struct raftlog_member *member = owner;
 
-    return member->held || member->group->failure[0] != '\0'
-               ? UINT64_MAX
-               : raftlog_deadline_ms(member->log);
+    return member->group->failure[0] != '\0' ? UINT64_MAX
+                                             : raftlog_deadline_ms(member->log);
 }
 
 static void program_fatal(void *owner, const char *text)
@@ -301,6 +267,7 @@ void raftlog_member_start(struct raftlog_member *member)
         .heartbeat_ms = group->options.heartbeat_ms,
         .election_ms = group->options.election_ms,
         .keep_entries = group->options.keep_entries,
+        .plants = group->options.plants,
         .events = &log_events,
         .owner = member,
     };
@@ -322,7 +289,6 @@ void raftlog_member_start(struct raftlog_member *member)
                            err.text);
         return;
     }
-    raftlog_set_plants(member->log, group->options.plants);
     failure = raftlog_check_opened(group->check, member->number, member->log);
     if (failure != NULL) {
         raftlog_group_fail(group, "%s", failure);
@@ -389,7 +355,6 @@ void raftlog_group_open(struct raftlog_group *group, struct sim_world *world,
     group->check = raftlog_check_new(options->n_members);
     arena_init(&group->arena, ARENA_MAX);
     list_init(&group->frames);
-    list_init(&group->held);
     raftlog_group_heal(group);
     for (uint32_t i = 1; i <= options->n_members; i++) {
         add_member(group, i);
@@ -405,7 +370,6 @@ void raftlog_group_close(struct raftlog_group *group)
         sim_disk_free(group->members[i].disk);
     }
     free_frames(&group->frames);
-    free_frames(&group->held);
     arena_close(&group->arena);
     raftlog_check_free(group->check);
 }

@@ -30,20 +30,20 @@ struct raftlog_member {
     uint64_t durable; /* of what is applied */
     uint64_t durable_term;
     uint64_t frozen_until;
-    bool held; /* takes no turn of itself: a script turns it */
 };
 
 /* What may be done with a frame: a script's view. */
-enum raftlog_frame_fate { FRAME_PASS, FRAME_DROP, FRAME_HOLD };
+enum raftlog_frame_fate { FRAME_PASS, FRAME_DROP };
 
 struct raftlog_group_events {
     /* An entry was given out on a member. May be NULL. */
     void (*taken)(void *owner, struct raftlog_member *member,
                   const struct raftlog_entry *entry);
+    void *taken_owner;
     /* Decides about a frame instead of chance. May be NULL. */
     enum raftlog_frame_fate (*fate)(void *owner, uint32_t from, uint32_t to,
                                     struct slice frame);
-    void *owner;
+    void *fate_owner;
 };
 
 struct raftlog_group_options {
@@ -63,7 +63,6 @@ struct raftlog_group {
     struct arena arena;
     struct sim_rng rng; /* of the network */
     struct list frames; /* under way */
-    struct list held;   /* by FRAME_HOLD, oldest first */
 
     /* The network now. */
     uint64_t delay_low;
@@ -96,13 +95,6 @@ void raftlog_member_links_up(struct raftlog_member *member);
 
 /* To be called after anything was done with a member's log from outside. */
 void raftlog_member_touched(struct raftlog_member *member);
-
-/* One turn now: what a held member does. */
-void raftlog_member_turn(struct raftlog_member *member);
-
-/* Delivers the held frames in order: all, or those from and to a member (0: any). */
-void raftlog_group_release(struct raftlog_group *group, uint32_t from, uint32_t to);
-void raftlog_group_forget_held(struct raftlog_group *group);
 
 /* Hands a frame to a member at once. */
 void raftlog_group_deliver(struct raftlog_group *group, uint32_t from, uint32_t to,

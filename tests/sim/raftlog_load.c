@@ -225,7 +225,7 @@ void raftlog_load_open(struct raftlog_load *load, struct raftlog_group *group)
     load->reads_per_million = 400000;
     list_init(&load->reads);
     group->events.taken = on_taken;
-    group->events.owner = load;
+    group->events.taken_owner = load;
 }
 
 void raftlog_load_start(struct raftlog_load *load)

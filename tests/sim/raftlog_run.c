@@ -37,25 +37,37 @@ static void run_until(struct run *run, uint64_t time)
     }
 }
 
+/* The last proposal was made by the leader of now, or is committed: it will not be lost.
+ */
+static bool last_stands(const struct run *run, const struct raftlog_member *leader)
+{
+    struct raftlog_status status;
+
+    if (run->last.index == 0) {
+        return false;
+    }
+    if (raftlog_check_term(run->group.check, run->last.index) == run->last.term) {
+        return true;
+    }
+    raftlog_get_status(leader->log, &status);
+    return status.term == run->last.term;
+}
+
 /* The last proposal is committed and every member has it. */
 static bool all_have_last(struct run *run)
 {
     struct raftlog_member *leader = raftlog_group_leader(&run->group);
-    uint64_t index = run->last.index;
 
-    if (index != 0 && raftlog_check_committed(run->group.check) >= index &&
-        raftlog_check_term(run->group.check, index) != run->last.term) {
-        index = 0; /* lost to another leader */
+    if (leader == NULL) {
+        return false;
     }
-    if (index == 0) {
+    if (!last_stands(run, leader)) {
         run->last.index = 0;
-        if (leader != NULL) {
-            (void)raftlog_load_propose(&run->load, leader, &run->last);
-        }
+        (void)raftlog_load_propose(&run->load, leader, &run->last);
         return false;
     }
     for (uint32_t i = 1; i <= run->group.options.n_members; i++) {
-        if (run->group.members[i].applied < index) {
+        if (run->group.members[i].applied < run->last.index) {
             return false;
         }
     }
