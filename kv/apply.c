@@ -174,8 +174,8 @@ static void apply_payload(struct kv *kv, struct slice batch,
 
         arena_reset(&kv->command);
         if (next_command(&batch, &bytes)) {
-            cmd =
-                api_decode_own(&kvd__command__command__descriptor, bytes, &kv->command, &err);
+            cmd = api_decode_own(&kvd__command__command__descriptor, bytes, &kv->command,
+                                 &err);
         }
         if (cmd == NULL) {
             kv_fail(kv, "entry %" PRIu64 " cannot be decoded: %s", kv->meta.applied_index,

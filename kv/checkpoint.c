@@ -15,11 +15,13 @@
 
 #define FRAME_BYTES  (4096 + 24)
 #define FRAMES_START ((int)(WAL_CHECKPOINT_BYTES / FRAME_BYTES))
+#define FRAMES_LEFT  (FRAMES_START / 32) /* few enough for the writer */
+#define PASSES_MAX   4
 
 static const unsigned state_next[CHECKPOINT_NSTATES] = {
     [CHECKPOINT_IDLE] = 1u << CHECKPOINT_RUNNING,
     [CHECKPOINT_RUNNING] = 1u << CHECKPOINT_RAN,
-    [CHECKPOINT_RAN] = 1u << CHECKPOINT_IDLE,
+    [CHECKPOINT_RAN] = 1u << CHECKPOINT_IDLE | 1u << CHECKPOINT_RUNNING,
 };
 
 static void checkpoint_move(struct checkpoint *c, enum checkpoint_state to)
@@ -28,16 +30,17 @@ static void checkpoint_move(struct checkpoint *c, enum checkpoint_state to)
     c->state = to;
 }
 
-static int passive(sqlite3 *conn)
+static int passive(sqlite3 *conn, int *frames_done)
 {
-    return sqlite3_wal_checkpoint_v2(conn, "main", SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    return sqlite3_wal_checkpoint_v2(conn, "main", SQLITE_CHECKPOINT_PASSIVE, NULL,
+                                     frames_done);
 }
 
 static void job_run(struct env_job *job)
 {
     struct checkpoint *c = container_of(job, struct checkpoint, job);
 
-    c->rc = passive(c->conn);
+    c->rc = passive(c->conn, &c->frames_done);
 }
 
 static void job_done(struct env_job *job)
@@ -82,37 +85,47 @@ void checkpoint_close(struct kv *kv)
     kv->checkpoint.conn = NULL;
 }
 
+static void start(struct kv *kv)
+{
+    checkpoint_move(&kv->checkpoint, CHECKPOINT_RUNNING);
+    kv->checkpoint.n_passes++;
+    env_submit(kv->env, ENV_LANE_WORK, &kv->checkpoint.job);
+}
+
 static void finish(struct kv *kv)
 {
     struct checkpoint *c = &kv->checkpoint;
-    int frames = kv->db.wal_frames;
-    int rc = passive(kv->db.conn);
+    int rc = passive(kv->db.conn, NULL);
 
     if (rc != SQLITE_OK && rc != SQLITE_BUSY) {
         kv_fail_db(kv, "checkpoint");
     }
     c->n++;
-    c->frames_start = frames + FRAMES_START / 4;
+    c->n_passes = 0;
+    c->frames_start = kv->db.wal_frames + FRAMES_START / 4;
     checkpoint_move(c, CHECKPOINT_IDLE);
 }
 
 void checkpoint_step(struct kv *kv)
 {
     struct checkpoint *c = &kv->checkpoint;
+    int frames = kv->db.wal_frames;
 
     CHECK(!kv->in_batch);
     if (kv->dead) {
         return;
     }
     if (c->state == CHECKPOINT_RAN) {
-        finish(kv);
+        if (frames - c->frames_done > FRAMES_LEFT && c->n_passes < PASSES_MAX) {
+            start(kv);
+        } else {
+            finish(kv);
+        }
     }
-    /* A shorter WAL was started from its beginning. */
-    if (kv->db.wal_frames < FRAMES_START) {
-        c->frames_start = FRAMES_START;
+    if (frames < FRAMES_START) {
+        c->frames_start = FRAMES_START; /* the WAL began anew */
     }
-    if (c->state == CHECKPOINT_IDLE && kv->db.wal_frames >= c->frames_start) {
-        checkpoint_move(c, CHECKPOINT_RUNNING);
-        env_submit(kv->env, ENV_LANE_WORK, &c->job);
+    if (c->state == CHECKPOINT_IDLE && frames >= c->frames_start) {
+        start(kv);
     }
 }

@@ -23,6 +23,8 @@ struct checkpoint {
     enum checkpoint_state state;
     sqlite3 *conn;    /* the work lane's own connection */
     int rc;           /* of the job */
+    int frames_done;  /* of the WAL, moved by the job */
+    int n_passes;     /* of the one under way */
     int frames_start; /* length of the WAL at which the next one starts */
     uint64_t n;       /* finished */
 };

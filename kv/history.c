@@ -50,15 +50,24 @@ int64_t history_append(struct kv *kv, struct row *row)
     return row->seq;
 }
 
+static void pin(struct kv *kv)
+{
+    if (!kv->in_batch && !kv->pinned) {
+        kv->pinned = true;
+        kv_db_run(kv, DB_PIN, "begin to read");
+    }
+}
+
 bool history_read(struct kv *kv, struct slice name, int64_t seq, struct row *row)
 {
     sqlite3_stmt *stmt = kv->db.stmts[DB_FETCH];
-    int step = SQLITE_ERROR;
+    int step;
 
     *row = (struct row){.seq = seq, .key = name};
     if (kv->dead) {
         return false;
     }
+    pin(kv);
     sqlite3_bind_int64(stmt, 1, seq);
     step = sqlite3_step(stmt);
     if (step == SQLITE_ROW && history_row(stmt, row) && slice_eq(row->key, name)) {
@@ -81,22 +90,10 @@ void history_release(struct kv *kv)
     sqlite3_reset(kv->db.stmts[DB_FETCH]);
 }
 
-void history_pin(struct kv *kv)
-{
-    if (!kv->in_batch && !kv->dead) {
-        if (sqlite3_step(kv->db.stmts[DB_PIN]) != SQLITE_DONE) {
-            kv_fail_db(kv, "begin to read");
-        }
-        sqlite3_reset(kv->db.stmts[DB_PIN]);
-    }
-}
-
 void history_unpin(struct kv *kv)
 {
-    if (!kv->in_batch && !kv->dead) {
-        if (sqlite3_step(kv->db.stmts[DB_COMMIT]) != SQLITE_DONE) {
-            kv_fail_db(kv, "end reading");
-        }
-        sqlite3_reset(kv->db.stmts[DB_COMMIT]);
+    if (kv->pinned) {
+        kv->pinned = false;
+        kv_db_run(kv, DB_COMMIT, "end reading");
     }
 }

@@ -19,8 +19,8 @@ int64_t history_append(struct kv *kv, struct row *row);
 bool history_read(struct kv *kv, struct slice name, int64_t seq, struct row *row);
 void history_release(struct kv *kv);
 
-/* Around many reads: one look at the WAL for all of them. Nothing inside a batch. */
-void history_pin(struct kv *kv);
+/* Outside a batch the first read begins a read transaction, so that many reads look at
+ * the WAL once; this ends it: before a batch, and once a turn. */
 void history_unpin(struct kv *kv);
 
 /* Reads the columns of DB_FETCH and DB_RESCAN; false: the checksum does not match. */

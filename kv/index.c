@@ -384,6 +384,25 @@ static void index_insert(struct index *index, struct key *key)
     node_set_key(node, (unsigned)(slot + 1), key);
 }
 
+/* Puts a key into the leaf where it was looked for, which has room. */
+static void place_insert(struct index *index, struct index_place *place, struct key *key)
+{
+    struct index_node *leaf = place->node[0];
+    unsigned slot = place->slot[0];
+
+    slot_open(leaf, slot, true);
+    node_set_key(leaf, slot, key);
+    for (unsigned level = 1; level < index->height; level++) {
+        struct index_node *node = place->node[level];
+
+        /* Only the smallest key of all comes first in its leaf. */
+        if (slot == 0) {
+            node_set_key(node, 0, key);
+        }
+        inner_note(inner_of(node), place->slot[level], key_is_live(key), key->rev);
+    }
+}
+
 void index_add(struct index *index, struct index_place *place, struct slice name,
                const struct version *version)
 {
@@ -403,7 +422,11 @@ void index_add(struct index *index, struct index_place *place, struct slice name
         return;
     }
     key = key_new(name, version, &index->bytes);
-    index_insert(index, key);
+    if (place->node[0]->n < INDEX_SLOTS) {
+        place_insert(index, place, key);
+    } else {
+        index_insert(index, key);
+    }
     index->n_keys++;
     index->n_live += key_is_live(key);
 }

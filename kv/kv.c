@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "kv/hash.h"
+#include "kv/history.h"
 #include "kv/load.h"
 #include "kv/schema.h"
 #include "kv/state.h"
@@ -150,7 +151,7 @@ void kv_close(struct kv *kv)
 
 /* ---- batches ---- */
 
-static void run(struct kv *kv, enum db_stmt which, const char *what)
+void kv_db_run(struct kv *kv, enum db_stmt which, const char *what)
 {
     sqlite3_stmt *stmt = kv->db.stmts[which];
 
@@ -162,7 +163,8 @@ static void run(struct kv *kv, enum db_stmt which, const char *what)
 
 void kv_db_begin(struct kv *kv)
 {
-    run(kv, DB_BEGIN, "begin a transaction");
+    history_unpin(kv);
+    kv_db_run(kv, DB_BEGIN, "begin a transaction");
 }
 
 static void store_and_commit(struct kv *kv, const struct meta *meta)
@@ -170,7 +172,7 @@ static void store_and_commit(struct kv *kv, const struct meta *meta)
     if (!kv->dead && !meta_store(&kv->db, meta)) {
         kv_fail_db(kv, "write the meta row");
     }
-    run(kv, DB_COMMIT, "commit");
+    kv_db_run(kv, DB_COMMIT, "commit");
 }
 
 void kv_db_commit(struct kv *kv)

@@ -21,8 +21,9 @@
 #include "kv/span.h"
 #include "kv/state.h"
 
-#define PRUNE_MIN 1024 /* matches kept before a sorted read with a limit drops the rest  \
-                        */
+#define PRUNE_MIN                                                                        \
+    1024 /* matches kept before a sorted read with a limit drops the rest                \
+          */
 
 /* A key that matched. */
 struct match {
@@ -50,8 +51,9 @@ struct kv_scan {
     struct match *matches;
     size_t n;
     size_t room;
-    size_t n_named; /* of the matches, so many were looked at by keep_names */
-    size_t n_fetched;
+    size_t n_named;         /* of the matches, so many were looked at by keep_names */
+    Mvccpb__KeyValue **kvs; /* of the response, made from the matches */
+    size_t n_kvs;
 };
 
 /* What a page may still do. */
@@ -189,43 +191,49 @@ static void keep_names(struct kv_scan *scan)
     }
 }
 
-static bool page_takes(struct page *page, size_t bytes)
+static void page_take(struct page *page, size_t bytes)
 {
     page->fetch--;
     page->bytes -= bytes < page->bytes ? bytes : page->bytes;
-    return page->fetch > 0 && page->bytes > 0;
 }
 
-static bool visit(struct kv_scan *scan, const struct key *key, struct page *page)
+/* Whether the page may visit one more key. */
+static bool page_has_room(const struct page *page)
+{
+    return page->walk > 0 && page->fetch > 0 && page->bytes > 0;
+}
+
+static void visit(struct kv_scan *scan, const struct key *key, struct page *page)
 {
     struct version version;
     struct match *match;
 
+    page->walk--;
     if (!key_at(key, scan->rev, &version) || version.number == 0) {
-        return true;
+        return;
     }
     scan->count++;
     if (!passes(scan->req, &version)) {
-        return true;
+        return;
     }
     scan->n_matched++;
     match = keep_match(scan, key_name(key), &version);
-    return !by_value(scan) || page_takes(page, fetch_value(scan, match));
+    if (by_value(scan)) {
+        page_take(page, fetch_value(scan, match));
+    }
 }
 
 static bool walk(struct kv_scan *scan, struct page *page)
 {
     struct index_place place;
     struct key *key = index_seek(&scan->kv->index, scan->next, &place);
-    bool room = true;
 
     while (key != NULL && !span_ends_before(&scan->span, key_name(key))) {
-        if (!room || page->walk == 0 || scan->reply.too_large) {
+        if (!page_has_room(page) || scan->reply.too_large) {
             scan->next = keep_name(scan, key_name(key));
             return false;
         }
-        page->walk--;
-        room = visit(scan, key, page);
+        visit(scan, key, page);
         if (scan->stops && scan->n_matched > (uint64_t)scan->req->limit) {
             /* The rest is only counted. */
             scan->phase = SCAN_COUNT;
@@ -252,30 +260,45 @@ static bool count_rest(struct kv_scan *scan, struct page *page)
     return true;
 }
 
+/* The pair that the response shows, with the value if it was fetched. */
+static Mvccpb__KeyValue *pair_of(struct kv_scan *scan, const struct match *match)
+{
+    struct slice name = match->copied ? slice_of(NULL, 0) : match->name;
+    Mvccpb__KeyValue *pair =
+        reply_kv(&scan->reply, name, &match->version, slice_of(NULL, 0));
+
+    if (pair == NULL) {
+        return NULL;
+    }
+    if (match->copied) {
+        pair->key.data = (uint8_t *)match->name.ptr;
+        pair->key.len = match->name.len;
+    }
+    if (!scan->req->keys_only) {
+        pair->value = match->value;
+    }
+    return pair;
+}
+
 static bool fetch(struct kv_scan *scan, struct page *page)
 {
     bool values = !scan->req->keys_only && !by_value(scan);
-    bool pinned = values && scan->n - scan->n_fetched > 1;
-    bool room = true;
 
-    if (scan->n_fetched == 0) {
+    if (scan->kvs == NULL && scan->n > 0) {
         sort_and_cut(scan);
+        scan->kvs = reply_alloc(&scan->reply, scan->n * sizeof(scan->kvs[0]));
     }
-    if (!values) {
-        scan->n_fetched = scan->n;
-    }
-    if (pinned) {
-        history_pin(scan->kv);
-    }
-    while (scan->n_fetched < scan->n && room && !scan->reply.too_large) {
-        room = page_takes(page, fetch_value(scan, &scan->matches[scan->n_fetched]));
-        scan->n_fetched++;
-    }
-    if (pinned) {
-        history_unpin(scan->kv);
-    }
-    if (scan->n_fetched < scan->n) {
-        return false;
+    while (scan->n_kvs < scan->n && reply_wanted(&scan->reply)) {
+        struct match *match = &scan->matches[scan->n_kvs];
+
+        if (!page_has_room(page)) {
+            return false;
+        }
+        page->walk--;
+        if (values) {
+            page_take(page, fetch_value(scan, match));
+        }
+        scan->kvs[scan->n_kvs++] = pair_of(scan, match);
     }
     scan->phase = SCAN_FINISHED;
     return true;
@@ -329,24 +352,6 @@ static void scan_close(struct kv_scan *scan)
     scan->matches = NULL;
 }
 
-static Mvccpb__KeyValue *pair_of(struct kv_scan *scan, const struct match *match)
-{
-    struct reply *reply = &scan->reply;
-    Mvccpb__KeyValue *pair = NULL;
-
-    if (!match->copied) {
-        pair = reply_kv(reply, match->name, &match->version, slice_of(NULL, 0));
-    } else if ((pair = reply_kv(reply, slice_of(NULL, 0), &match->version,
-                                slice_of(NULL, 0))) != NULL) {
-        pair->key = (ProtobufCBinaryData){.len = match->name.len,
-                                          .data = (uint8_t *)match->name.ptr};
-    }
-    if (pair != NULL && !scan->req->keys_only) {
-        pair->value = match->value;
-    }
-    return pair;
-}
-
 static Etcdserverpb__RangeResponse *response_of(struct kv_scan *scan)
 {
     const Etcdserverpb__RangeRequest *req = scan->req;
@@ -360,13 +365,8 @@ static Etcdserverpb__RangeResponse *response_of(struct kv_scan *scan)
     res->header = reply_header(reply, scan->header_rev);
     res->count = (int64_t)scan->count;
     res->more = req->limit > 0 && scan->n_matched > (uint64_t)req->limit;
-    if (scan->n > 0) {
-        res->kvs = reply_alloc(reply, scan->n * sizeof(res->kvs[0]));
-    }
-    for (size_t i = 0; i < scan->n && reply_wanted(reply); i++) {
-        res->kvs[i] = pair_of(scan, &scan->matches[i]);
-        res->n_kvs++;
-    }
+    res->kvs = scan->kvs;
+    res->n_kvs = scan->n_kvs;
     return reply->too_large ? NULL : res;
 }
 

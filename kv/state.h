@@ -19,6 +19,7 @@ struct kv {
     void *fatal_owner;
     bool dead;     /* fatal was called and returned: nothing is done any more */
     bool in_batch; /* between kv_begin and kv_commit */
+    bool pinned;   /* in a read transaction: see history_unpin */
     unsigned plants;
     struct db db; /* the writer, of the loop thread */
     struct meta meta;
@@ -39,6 +40,9 @@ void kv_fail(struct kv *kv, const char *format, ...)
 
 /* As kv_fail, with SQLite's reason. */
 void kv_fail_db(struct kv *kv, const char *what);
+
+/* Runs a statement that takes and returns nothing. */
+void kv_db_run(struct kv *kv, enum db_stmt which, const char *what);
 
 /* A transaction of the writer. The meta row goes in with the commit. */
 void kv_db_begin(struct kv *kv);

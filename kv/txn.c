@@ -13,7 +13,6 @@
 #include "base/mem.h"
 #include "kv/check.h"
 #include "kv/compare.h"
-#include "kv/history.h"
 #include "kv/range.h"
 #include "kv/state.h"
 #include "kv/write.h"
@@ -208,9 +207,7 @@ enum api_status kv_txn_read(struct kv *kv, const Etcdserverpb__TxnRequest *req,
     if (status != API_OK) {
         return status;
     }
-    history_pin(kv);
     status = run_all(&txn, req, out);
-    history_unpin(kv);
     if (kv->dead) {
         return API_CORRUPT;
     }

@@ -1,5 +1,7 @@
 /* Upkeep between batches, and what it knows for metrics. */
 #include "kv/kv.h"
+
+#include "kv/history.h"
 #include "kv/state.h"
 
 #define WAL_HEADER  32
@@ -8,6 +10,7 @@
 
 bool kv_upkeep(struct kv *kv)
 {
+    history_unpin(kv);
     checkpoint_step(kv);
     return compact_step(kv);
 }
