@@ -114,6 +114,10 @@ $(B)/$(1)/tests/unit/$(l)/%: $(B)/$(1)/tests/unit/$(l)/%.o $(call libs,$(1),$(LI
 	$$(link)
 )
 
+$(B)/$(1)/bench/load: $(call obj,$(1),$(wildcard tests/bench/*.c)) $(call libs,$(1),api base)
+	@mkdir -p $$(@D)
+	$$(link)
+
 $(B)/$(1)/tests/canary/%: $(B)/$(1)/tests/canary/%.o
 	$$(link)
 

@@ -1,0 +1,520 @@
+/* One HTTP/2 connection of the load generator.
+ *
+ * Happy path: connection_open connects and queues preface and settings; connection_send
+ * queues HEADERS and DATA; connection_read takes replies apart and calls done for each
+ * that ended, with what came of it. What can fail: the connection (connection_read and
+ * connection_flush say false); the caller then calls connection_lose. */
+#include "tests/bench/connection.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/limits.h"
+#include "base/mem.h"
+
+#define FRAME_HEAD     9
+#define FRAME_MAX      16384
+#define WINDOW_DEFAULT 65535
+#define WINDOW_OURS    0x7fffffff
+#define WINDOW_REFILL  (1u << 28)
+#define READ_SIZE      (256 * 1024)
+#define END_STREAM     1
+#define END_HEADERS    4
+#define ACK            1
+
+static uint8_t read_buffer[READ_SIZE];
+
+/* ---- header blocks ---- */
+
+static nghttp2_nv field(const char *name, const char *value)
+{
+    return (nghttp2_nv){.name = (uint8_t *)name,
+                        .value = (uint8_t *)value,
+                        .namelen = strlen(name),
+                        .valuelen = strlen(value)};
+}
+
+static void make_block(nghttp2_hd_deflater *deflater, const char *path,
+                       const char *authority, struct block *out)
+{
+    nghttp2_nv nv[] = {field(":method", "POST"),
+                       field(":scheme", "http"),
+                       field(":path", path),
+                       field(":authority", authority),
+                       field("te", "trailers"),
+                       field("user-agent", "kvd-load/1"),
+                       field("content-type", "application/grpc")};
+    ssize_t len =
+        nghttp2_hd_deflate_hd(deflater, out->bytes, BLOCK_MAX, nv, ARRAY_LEN(nv));
+
+    CHECK(len > 0);
+    out->len = (size_t)len;
+}
+
+void blocks_make(struct blocks *blocks, const char *authority,
+                 const enum shape_kind *kinds, size_t n_kinds)
+{
+    nghttp2_hd_deflater *deflater;
+
+    CHECK(n_kinds <= SHAPE_NKINDS);
+    memcpy(blocks->kinds, kinds, n_kinds * sizeof(kinds[0]));
+    blocks->n_kinds = n_kinds;
+    CHECK(nghttp2_hd_deflate_new(&deflater, 4096) == 0);
+    for (size_t i = 0; i < n_kinds; i++) {
+        make_block(deflater, shape_path(kinds[i]), authority, &blocks->first[kinds[i]]);
+    }
+    for (size_t i = 0; i < n_kinds; i++) {
+        make_block(deflater, shape_path(kinds[i]), authority, &blocks->again[kinds[i]]);
+    }
+    nghttp2_hd_deflate_del(deflater);
+}
+
+/* ---- frames out ---- */
+
+static void put_u32(uint8_t *to, uint32_t value)
+{
+    to[0] = (uint8_t)(value >> 24);
+    to[1] = (uint8_t)(value >> 16);
+    to[2] = (uint8_t)(value >> 8);
+    to[3] = (uint8_t)value;
+}
+
+static uint32_t get_u32(const uint8_t *from)
+{
+    return (uint32_t)from[0] << 24 | (uint32_t)from[1] << 16 | (uint32_t)from[2] << 8 |
+           from[3];
+}
+
+static void add_frame(struct connection *c, int type, int flags, int32_t stream,
+                      const void *payload, size_t len)
+{
+    uint8_t *to = buf_reserve(&c->out, FRAME_HEAD + len);
+
+    CHECK(to != NULL);
+    put_u32(to, (uint32_t)len << 8 | (uint32_t)type);
+    to[4] = (uint8_t)flags;
+    put_u32(to + 5, (uint32_t)stream);
+    if (len > 0) {
+        memcpy(to + FRAME_HEAD, payload, len);
+    }
+    buf_commit(&c->out, FRAME_HEAD + len);
+}
+
+static void add_u32_frame(struct connection *c, int type, int32_t stream, uint32_t value)
+{
+    uint8_t payload[4];
+
+    put_u32(payload, value);
+    add_frame(c, type, 0, stream, payload, sizeof(payload));
+}
+
+/* Sends of body what the windows allow; returns how much. */
+static size_t send_body(struct connection *c, struct slot *slot, struct slice body)
+{
+    size_t sent = 0;
+
+    while (sent < body.len) {
+        int64_t room = c->window < slot->window ? c->window : slot->window;
+        size_t len = body.len - sent < FRAME_MAX ? body.len - sent : FRAME_MAX;
+        bool last;
+
+        if (room <= 0) {
+            break;
+        }
+        len = len < (size_t)room ? len : (size_t)room;
+        last = sent + len == body.len;
+        add_frame(c, NGHTTP2_DATA, last ? END_STREAM : 0, slot->stream, body.ptr + sent,
+                  len);
+        sent += len;
+        c->window -= (int64_t)len;
+        slot->window -= (int64_t)len;
+    }
+    return sent;
+}
+
+static void resume(struct connection *c, struct slot *slot)
+{
+    if (slot->stream != 0 && buf_len(&slot->unsent) > 0) {
+        buf_consume(&slot->unsent, send_body(c, slot, buf_slice(&slot->unsent)));
+    }
+}
+
+static void resume_all(struct connection *c)
+{
+    for (size_t i = 0; i < c->n_slots && c->window > 0; i++) {
+        resume(c, &c->slots[i]);
+    }
+}
+
+/* ---- slots ---- */
+
+static struct slot *find_slot(struct connection *c, int32_t stream)
+{
+    struct slot *slot = &c->slots[c->ring[(size_t)(stream >> 1) % c->ring_size]];
+
+    if (stream == 0) {
+        return NULL; /* marks slots without a request */
+    }
+    if (slot->stream == stream) {
+        return slot;
+    }
+    for (size_t i = 0; i < c->n_slots; i++) {
+        if (c->slots[i].stream == stream) {
+            return &c->slots[i];
+        }
+    }
+    return NULL;
+}
+
+static void end_slot(struct connection *c, struct slot *slot, enum outcome outcome)
+{
+    slot->stream = 0;
+    buf_clear(&slot->unsent);
+    c->done(c, slot, outcome);
+}
+
+void connection_send(struct connection *c, struct slot *slot, enum shape_kind kind,
+                     uint64_t number, uint64_t now_ns)
+{
+    bool first = c->n_sent < c->blocks->n_kinds;
+    const struct block *block = first ? &c->blocks->first[kind] : &c->blocks->again[kind];
+    struct slice body;
+    size_t sent;
+
+    CHECK(slot->stream == 0 && c->fd >= 0);
+    CHECK(!first || kind == c->blocks->kinds[c->n_sent]);
+    slot->stream = c->next_stream;
+    slot->kind = kind;
+    slot->start_ns = now_ns;
+    slot->window = c->stream_window;
+    slot->status = -1;
+    slot->text[0] = '\0';
+    buf_clear(&slot->reply);
+    slot->number = number;
+    shape_key(slot->key, number);
+    c->next_stream += 2;
+    c->n_sent++;
+    c->ring[(size_t)(slot->stream >> 1) % c->ring_size] = (uint16_t)(slot - c->slots);
+
+    add_frame(c, NGHTTP2_HEADERS, END_HEADERS, slot->stream, block->bytes, block->len);
+    body = shape_request(c->shape, kind, slot->key);
+    sent = send_body(c, slot, body);
+    if (sent < body.len) {
+        CHECK(buf_append(&slot->unsent, body.ptr + sent, body.len - sent) == 0);
+    }
+}
+
+/* ---- frames in ---- */
+
+static void take_header(struct slot *slot, const nghttp2_nv *nv)
+{
+    struct slice name = slice_of(nv->name, nv->namelen);
+
+    if (slice_eq(name, slice_str("grpc-status"))) {
+        slot->status = atoi((const char *)nv->value);
+    } else if (slice_eq(name, slice_str("grpc-message"))) {
+        snprintf(slot->text, sizeof(slot->text), "%.*s", (int)nv->valuelen,
+                 (const char *)nv->value);
+    }
+}
+
+/* The inflater must see every block, also of streams that are over. */
+static bool read_headers(struct connection *c, struct slot *slot, int flags,
+                         struct slice block)
+{
+    int state = 0;
+
+    if ((flags & END_HEADERS) == 0) {
+        return false; /* no reply of a healthy server is that long */
+    }
+    while ((state & NGHTTP2_HD_INFLATE_FINAL) == 0) {
+        nghttp2_nv nv;
+        ssize_t n =
+            nghttp2_hd_inflate_hd2(c->inflater, &nv, &state, block.ptr, block.len, 1);
+
+        if (n < 0) {
+            return false;
+        }
+        block = slice_of(block.ptr + n, block.len - (size_t)n);
+        if ((state & NGHTTP2_HD_INFLATE_EMIT) != 0 && slot != NULL) {
+            take_header(slot, &nv);
+        }
+    }
+    nghttp2_hd_inflate_end_headers(c->inflater);
+    return true;
+}
+
+static void conclude(struct connection *c, struct slot *slot)
+{
+    enum outcome outcome = OUTCOME_OK;
+
+    if (slot->status != 0) {
+        outcome = OUTCOME_STATUS;
+    } else if (!shape_check(c->shape, slot->kind, slot->key, buf_slice(&slot->reply))) {
+        outcome = OUTCOME_SHAPE;
+    }
+    end_slot(c, slot, outcome);
+}
+
+static void read_settings(struct connection *c, struct slice payload)
+{
+    for (; payload.len >= 6; payload = slice_of(payload.ptr + 6, payload.len - 6)) {
+        unsigned id = (unsigned)payload.ptr[0] << 8 | payload.ptr[1];
+        int64_t value = get_u32(payload.ptr + 2);
+
+        if (id == NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE) {
+            for (size_t i = 0; i < c->n_slots; i++) {
+                c->slots[i].window += value - c->stream_window;
+            }
+            c->stream_window = value;
+        }
+    }
+    add_frame(c, NGHTTP2_SETTINGS, ACK, 0, NULL, 0);
+    resume_all(c);
+}
+
+static void read_window(struct connection *c, int32_t stream, uint32_t more)
+{
+    struct slot *slot = stream != 0 ? find_slot(c, stream) : NULL;
+
+    if (stream == 0) {
+        c->window += more;
+        resume_all(c);
+    } else if (slot != NULL) {
+        slot->window += more;
+        resume(c, slot);
+    }
+}
+
+static void read_data(struct connection *c, struct slot *slot, struct slice payload)
+{
+    c->received += payload.len;
+    if (c->received > WINDOW_REFILL) {
+        add_u32_frame(c, NGHTTP2_WINDOW_UPDATE, 0, (uint32_t)c->received);
+        c->received = 0;
+    }
+    if (slot != NULL) {
+        /* A reply beyond the limit stays cut and fails the check. */
+        (void)buf_append(&slot->reply, payload.ptr, payload.len);
+    }
+}
+
+/* False: the connection is over or broken. */
+static bool read_frame(struct connection *c, const uint8_t *head, struct slice payload)
+{
+    int type = head[3];
+    int flags = head[4];
+    int32_t stream = (int32_t)(get_u32(head + 5) & 0x7fffffff);
+    struct slot *slot;
+
+    switch (type) {
+    case NGHTTP2_DATA:
+    case NGHTTP2_HEADERS:
+        slot = find_slot(c, stream);
+        if (type == NGHTTP2_DATA) {
+            read_data(c, slot, payload);
+        } else if (!read_headers(c, slot, flags, payload)) {
+            return false;
+        }
+        if ((flags & END_STREAM) != 0 && slot != NULL) {
+            conclude(c, slot);
+        }
+        return true;
+    case NGHTTP2_RST_STREAM:
+        slot = find_slot(c, stream);
+        if (slot != NULL) {
+            end_slot(c, slot, OUTCOME_RESET);
+        }
+        return true;
+    case NGHTTP2_SETTINGS:
+        if ((flags & ACK) == 0) {
+            read_settings(c, payload);
+        }
+        return true;
+    case NGHTTP2_PING:
+        if ((flags & ACK) == 0) {
+            add_frame(c, NGHTTP2_PING, ACK, 0, payload.ptr, payload.len);
+        }
+        return true;
+    case NGHTTP2_WINDOW_UPDATE:
+        read_window(c, stream, payload.len == 4 ? get_u32(payload.ptr) : 0);
+        return true;
+    case NGHTTP2_GOAWAY:
+        return false;
+    default:
+        return true;
+    }
+}
+
+/* Reads the whole frames of bytes; returns what is left, or sets *ok to false. */
+static struct slice read_frames(struct connection *c, struct slice bytes, bool *ok)
+{
+    *ok = true;
+    while (bytes.len >= FRAME_HEAD) {
+        size_t len = get_u32(bytes.ptr) >> 8;
+
+        if (len > FRAME_MAX) {
+            *ok = false;
+            return bytes;
+        }
+        if (bytes.len < FRAME_HEAD + len) {
+            break;
+        }
+        *ok = read_frame(c, bytes.ptr, slice_of(bytes.ptr + FRAME_HEAD, len));
+        if (!*ok) {
+            break;
+        }
+        bytes = slice_of(bytes.ptr + FRAME_HEAD + len, bytes.len - FRAME_HEAD - len);
+    }
+    return bytes;
+}
+
+bool connection_read(struct connection *c)
+{
+    ssize_t n = recv(c->fd, read_buffer, sizeof(read_buffer), 0);
+    struct slice left;
+    bool ok;
+
+    if (n <= 0) {
+        return n < 0 && (errno == EAGAIN || errno == EINTR);
+    }
+    if (buf_len(&c->in) == 0) {
+        left = read_frames(c, slice_of(read_buffer, (size_t)n), &ok);
+        return ok && buf_append(&c->in, left.ptr, left.len) == 0;
+    }
+    if (buf_append(&c->in, read_buffer, (size_t)n) != 0) {
+        return false;
+    }
+    left = read_frames(c, buf_slice(&c->in), &ok);
+    buf_consume(&c->in, buf_len(&c->in) - left.len);
+    return ok;
+}
+
+bool connection_flush(struct connection *c)
+{
+    while (buf_len(&c->out) > 0) {
+        ssize_t n = send(c->fd, buf_slice(&c->out).ptr, buf_len(&c->out), MSG_NOSIGNAL);
+
+        if (n < 0) {
+            return errno == EAGAIN || errno == EINTR;
+        }
+        buf_consume(&c->out, (size_t)n);
+    }
+    return true;
+}
+
+/* ---- life ---- */
+
+void connection_init(struct connection *c, const char *address, size_t n_slots)
+{
+    *c = (struct connection){.fd = -1, .address = address, .n_slots = n_slots};
+    c->in = BUF_INIT(READ_SIZE + FRAME_HEAD + FRAME_MAX);
+    c->out = BUF_INIT(1 * GIB);
+    c->slots = mem_zero(n_slots * sizeof(c->slots[0]));
+    c->ring_size = 4 * n_slots;
+    c->ring = mem_zero(c->ring_size * sizeof(c->ring[0]));
+    for (size_t i = 0; i < n_slots; i++) {
+        c->slots[i].unsent = BUF_INIT(16 * MIB);
+        c->slots[i].reply = BUF_INIT(16 * MIB);
+    }
+}
+
+static int dial(const char *address, struct err *err)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+    struct addrinfo *found = NULL;
+    const char *colon = strrchr(address, ':');
+    char host[256];
+    int one = 1;
+    int fd;
+    int rc;
+
+    if (colon == NULL || (size_t)(colon - address) >= sizeof(host)) {
+        return err_set(err, ERR_INVALID, "%s: not host:port", address);
+    }
+    memcpy(host, address, (size_t)(colon - address));
+    host[colon - address] = '\0';
+    rc = getaddrinfo(host, colon + 1, &hints, &found);
+    if (rc != 0) {
+        return err_set(err, ERR_NETWORK, "%s: %s", address, gai_strerror(rc));
+    }
+    fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || connect(fd, found->ai_addr, found->ai_addrlen) != 0) {
+        rc = err_set(err, ERR_NETWORK, "connect %s: %s", address, strerror(errno));
+        if (fd >= 0) {
+            close(fd);
+        }
+        freeaddrinfo(found);
+        return rc;
+    }
+    freeaddrinfo(found);
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+    return fd;
+}
+
+int connection_open(struct connection *c, struct err *err)
+{
+    static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    uint8_t settings[6] = {0, NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE};
+    int fd = dial(c->address, err);
+
+    if (fd < 0) {
+        return fd;
+    }
+    c->fd = fd;
+    CHECK(nghttp2_hd_inflate_new(&c->inflater) == 0);
+    c->next_stream = 1;
+    c->window = WINDOW_DEFAULT;
+    c->stream_window = WINDOW_DEFAULT;
+    c->received = 0;
+    c->n_sent = 0;
+    CHECK(buf_append(&c->out, preface, sizeof(preface) - 1) == 0);
+    put_u32(settings + 2, WINDOW_OURS);
+    add_frame(c, NGHTTP2_SETTINGS, 0, 0, settings, sizeof(settings));
+    add_u32_frame(c, NGHTTP2_WINDOW_UPDATE, 0, WINDOW_OURS - WINDOW_DEFAULT);
+    return 0;
+}
+
+void connection_lose(struct connection *c)
+{
+    if (c->fd < 0) {
+        return;
+    }
+    close(c->fd);
+    c->fd = -1;
+    nghttp2_hd_inflate_del(c->inflater);
+    c->inflater = NULL;
+    buf_clear(&c->in);
+    buf_clear(&c->out);
+    for (size_t i = 0; i < c->n_slots; i++) {
+        if (c->slots[i].stream != 0) {
+            end_slot(c, &c->slots[i], OUTCOME_LOST);
+        }
+    }
+}
+
+void connection_close(struct connection *c)
+{
+    if (c->fd >= 0) {
+        close(c->fd);
+        nghttp2_hd_inflate_del(c->inflater);
+    }
+    for (size_t i = 0; i < c->n_slots; i++) {
+        buf_close(&c->slots[i].unsent);
+        buf_close(&c->slots[i].reply);
+    }
+    buf_close(&c->in);
+    buf_close(&c->out);
+    free(c->slots);
+    free(c->ring);
+}
