@@ -55,6 +55,7 @@ struct store {
     struct cache cache;
     struct spare spare;
     uint64_t segment_bytes;
+    uint64_t tail_size; /* that the last segment has at least */
     uint64_t stored;
     uint32_t place; /* of the next record in its group */
 
@@ -223,6 +224,7 @@ int store_open(struct store **out, struct env *env, const char *dir, store_cb st
                            .configuration = slice_of(state->config, state->config_len),
                            .configuration_index = state->config_index});
     store->stored = layout_last(&store->layout);
+    store->tail_size = store->segment_bytes;
     spare_init(&store->spare, env, store->log_dir, store->segment_bytes);
     spare_want(&store->spare, LIMIT_SPARE_STEP);
     *out = store;
@@ -321,8 +323,18 @@ size_t store_backlog(const struct store *store)
     return store->batches[0].bytes + store->batches[1].bytes;
 }
 
-/* A new last segment beginning at first. */
-static void roll(struct store *store, uint64_t first, bool after_anchor)
+static uint64_t smaller(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* A new last segment, beginning at first and with room for a record of this size. */
+static void roll(struct store *store, uint64_t first, uint64_t size, bool after_anchor)
 {
     struct step *step = add_step(store, STEP_ROLL);
 
@@ -331,10 +343,27 @@ static void roll(struct store *store, uint64_t first, bool after_anchor)
         .salt = (uint32_t)env_random_u64(store->env),
         .after_anchor = after_anchor,
     };
-    step->roll.size = store->segment_bytes;
+    step->roll.size = larger(store->segment_bytes, SEGMENT_HEADER_SIZE + size);
+    store->tail_size = step->roll.size;
     step->roll.made_ahead = spare_take(&store->spare, &step->roll.spare);
     layout_roll(&store->layout, &step->roll.header);
     store->place = 0;
+}
+
+/* Room in the last segment for the record of an entry. */
+static void make_room(struct store *store, uint64_t index, size_t size)
+{
+    const struct layout_segment *tail = layout_tail(&store->layout);
+
+    if (layout_end(tail) + size <= store->segment_bytes) {
+        return;
+    }
+    if (tail->n > 0) {
+        roll(store, index, size, false);
+    } else if (SEGMENT_HEADER_SIZE + size > store->tail_size) {
+        store->tail_size = SEGMENT_HEADER_SIZE + size;
+        add_step(store, STEP_GROW)->size = store->tail_size;
+    }
 }
 
 /* Has the lane write size bytes that begin at `at`; adjoining writes are one. */
@@ -370,22 +399,14 @@ void store_append(struct store *store, const struct raftlog_entry *entry)
     }
     CHECK(entry->index == layout_last(&store->layout) + 1);
     CHECK(store_backlog(store) + size <= LIMIT_LOG_GATHER);
+    make_room(store, entry->index, size);
     tail = layout_tail(&store->layout);
-    if (tail->n > 0 && layout_end(tail) + size > store->segment_bytes) {
-        roll(store, entry->index, false);
-        tail = layout_tail(&store->layout);
-    }
     segment = tail->header.first;
     offset = layout_end(tail);
     at = cache_reserve(&store->cache, segment, offset, size, &window);
     record_encode(at, entry, store->place++, tail->header.salt);
     plan_write(store, window, at, size, offset);
     layout_add(&store->layout, entry->term, size);
-}
-
-static uint64_t smaller(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
 }
 
 void store_truncate_suffix(struct store *store, uint64_t index)
@@ -408,6 +429,7 @@ void store_truncate_suffix(struct store *store, uint64_t index)
     step->cut.segment = tail->header.first;
     step->cut.offset = layout_end(tail);
     step->cut.size = store->segment_bytes;
+    store->tail_size = store->segment_bytes;
     cache_cut(&store->cache, tail->header.first, layout_end(tail));
     stop_reading(store);
     store->place = 0;
@@ -458,7 +480,7 @@ void store_truncate_prefix(struct store *store, const struct store_anchor *ancho
     if (!holds_anchor(store, anchor)) {
         /* An entry of another term there was never committed: it may go first. */
         store_truncate_suffix(store, anchor->index);
-        roll(store, anchor->index + 1, true);
+        roll(store, anchor->index + 1, 0, true);
     }
     plan_anchor(store, anchor);
     keep_anchor(store, anchor);

@@ -5,8 +5,9 @@
 
 #include <stdlib.h>
 
-#include "base/check.h"
 #include "base/mem.h"
+
+#define BLOCK_SIZE 4096 /* of the file system, at most */
 
 char *writer_spare_path(const char *log_dir, uint64_t number)
 {
@@ -54,10 +55,17 @@ static int sync_file(struct writer *writer, struct files_tally *tally, struct er
     return files_sync(writer->env, writer->file, writer->path, tally, err);
 }
 
-static int allocate(struct writer *writer, uint64_t size, struct err *err)
+/* Has the file at least this big, durably: a record written behind the durable end could
+ * be on disk and yet not in the file after a crash, and come to light when the file grows
+ * again. For the same reason the rest of the last block is overwritten: what a file
+ * system shows there is not always zeros. */
+static int grow(struct writer *writer, uint64_t size, struct files_tally *tally,
+                struct err *err)
 {
+    static const uint8_t zeros[BLOCK_SIZE];
     struct disk *disk = writer->env->disk;
     int64_t now = disk->ops->size(writer->file);
+    uint64_t rest;
     int rc;
 
     if (now < 0) {
@@ -67,7 +75,13 @@ static int allocate(struct writer *writer, uint64_t size, struct err *err)
         return 0;
     }
     rc = disk->ops->allocate(writer->file, size);
-    return rc < 0 ? files_fail(err, rc, "allocate", writer->path) : 0;
+    if (rc < 0) {
+        return files_fail(err, rc, "allocate", writer->path);
+    }
+    rest = BLOCK_SIZE - (uint64_t)now % BLOCK_SIZE;
+    rest = rest < size - (uint64_t)now ? rest : size - (uint64_t)now;
+    rc = files_write(disk, writer->file, writer->path, zeros, rest, (uint64_t)now, err);
+    return rc < 0 ? rc : sync_file(writer, tally, err);
 }
 
 static int run_write(struct writer *writer, const struct step *step, struct err *err)
@@ -90,10 +104,8 @@ static int make_segment(struct writer *writer, const struct step *step, const ch
     if (rc < 0) {
         return files_fail(err, rc, "open", path);
     }
-    if (!step->roll.made_ahead) {
-        rc = disk->ops->allocate(file, step->roll.size);
-        rc = rc < 0 ? files_fail(err, rc, "allocate", path) : 0;
-    }
+    rc = disk->ops->allocate(file, step->roll.size);
+    rc = rc < 0 ? files_fail(err, rc, "allocate", path) : 0;
     segment_encode_header(header, &step->roll.header);
     if (rc == 0) {
         rc = files_write(disk, file, path, header, sizeof(header), 0, err);
@@ -153,7 +165,7 @@ static int run_cut(struct writer *writer, const struct step *step,
         rc = sync_file(writer, tally, err);
     }
     if (rc == 0) {
-        rc = allocate(writer, step->cut.size, err);
+        rc = grow(writer, step->cut.size, tally, err);
     }
     return rc;
 }
@@ -196,6 +208,9 @@ int writer_run(struct writer *writer, const struct step *steps, size_t n,
         case STEP_ROLL:
             rc = run_roll(writer, &steps[i], tally, err);
             break;
+        case STEP_GROW:
+            rc = grow(writer, steps[i].size, tally, err);
+            break;
         case STEP_CUT:
             rc = run_cut(writer, &steps[i], tally, err);
             break;
@@ -229,7 +244,7 @@ int writer_open(struct writer *writer, uint64_t segment, bool cut, uint64_t size
         }
     }
     if (rc == 0) {
-        rc = allocate(writer, size, err);
+        rc = grow(writer, size, tally, err);
     }
     if (rc == 0) {
         rc = files_write(disk, writer->file, writer->path, group, group_len, group_offset,

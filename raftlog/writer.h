@@ -8,6 +8,8 @@
  * Every step leaves files that can be recovered, wherever a crash comes:
  * - STEP_WRITE: records of one group, behind everything durable, over zeros. Lost sectors
  *   are told from damage by segment_end.
+ * - STEP_GROW: for a record bigger than a segment. No record is ever written behind the
+ *   durable end of a file.
  * - STEP_ROLL: the old segment is synced before the new one gets its name, so only the
  * last segment can have an unfinished end. The name is made durable with the header in
  * place.
@@ -31,7 +33,15 @@
 #include "raftlog/segment.h"
 #include "raftlog/vote.h"
 
-enum step_kind { STEP_WRITE, STEP_ROLL, STEP_CUT, STEP_UNLINK, STEP_ANCHOR, STEP_REMOVE };
+enum step_kind {
+    STEP_WRITE,
+    STEP_ROLL,
+    STEP_GROW,
+    STEP_CUT,
+    STEP_UNLINK,
+    STEP_ANCHOR,
+    STEP_REMOVE,
+};
 
 struct cache_window;
 
@@ -46,15 +56,16 @@ struct step {
         } write;
         struct {
             struct segment_header header;
-            uint64_t size;   /* bytes to have allocated */
+            uint64_t size;   /* bytes to have at least */
             uint64_t spare;  /* number of a file made ahead, or of one to make */
             bool made_ahead; /* it is there, zeroed and durable */
         } roll;
         struct {
             uint64_t segment;
             uint64_t offset;
-            uint64_t size; /* to allocate again */
+            uint64_t size; /* to have again afterwards */
         } cut;
+        uint64_t size;    /* GROW: what the last segment must have */
         uint64_t segment; /* UNLINK: durable at once; REMOVE: at the next start */
         struct store_anchor *anchor; /* owned, with its configuration behind it */
     };

@@ -217,7 +217,7 @@ static void begin(uint64_t seed)
     m.rng.state = seed;
     rig_init(&m.rig, seed);
     m.rig.payload_len = 30;
-    m.rig.extra_len = 6000;
+    m.rig.extra_len = seed % 5 == 0 ? 70000 : 6000; /* 70000: more than a segment */
 }
 
 /* ---- one script, interrupted at every call ---- */
