@@ -149,7 +149,7 @@ SEEDS      ?= 100000
 export ASAN_OPTIONS  := abort_on_error=1:detect_leaks=1
 export UBSAN_OPTIONS := abort_on_error=1:print_stacktrace=1
 
-.PHONY: check unit tests layers style sim soak check-bare
+.PHONY: check unit tests layers style sim soak bench check-bare
 check: ## build everything and run every test; ends with "N passed, N failed"
 	@tests/run
 
@@ -170,6 +170,9 @@ sim: $(B)/rel/sim ## search for bugs with simulated clusters: make sim SEEDS=100
 
 soak: ## the long versions: hundreds of kills, many seeds (about an hour)
 	@tests/run --soak
+
+bench: $(B)/rel/bench/load $(B)/kvd ## measure three members; with PEER=etcd beside etcd
+	@tests/bench/run $(BENCH)
 
 check-bare: ## up and check on bare Debian 12 and 13 systems (needs root, debootstrap)
 	@tests/bare
