@@ -261,7 +261,9 @@ static void arm_deadline(struct sim_host *host)
 
 void sim_host_run(struct sim_host *host, const struct sim_program *program, void *owner)
 {
-    host->generation++;
+    if (program == NULL) {
+        host->generation++; /* what a program began before it runs is its own */
+    }
     host->turn_due = false;
     host->program = program;
     host->owner = owner;
