@@ -66,6 +66,7 @@ void call_recycle(struct wire_call *call)
     struct wire *wire = call->wire;
 
     input_release(call);
+    wire->recent = NULL;
     wire->n_calls--;
     if (wire->n_spare == SPARE_CALLS) {
         call_free(call);

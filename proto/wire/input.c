@@ -33,7 +33,7 @@ static bool read_prefix(struct wire_call *call, const uint8_t *prefix, size_t *s
     }
     if (prefix[0] == 1) {
         call_refuse(call, GRPC_UNIMPLEMENTED,
-                  "grpc: compressed messages are not supported");
+                    "grpc: compressed messages are not supported");
         return false;
     }
     if (len > call->wire->limits.message_bytes) {

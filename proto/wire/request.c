@@ -35,6 +35,7 @@ enum request_seen {
     SEEN_COMPRESSION = 1 << 10,
 };
 
+/* Values that are kept as C strings must not hold control characters. */
 static bool is_text(struct slice value)
 {
     for (size_t i = 0; i < value.len; i++) {
@@ -65,6 +66,9 @@ static void take_path(struct request *request, struct slice value)
 {
     size_t len = value.len < WIRE_PATH_MAX ? value.len : WIRE_PATH_MAX - 1;
 
+    if (!is_text(value)) {
+        request->seen |= SEEN_MALFORMED;
+    }
     memcpy(request->md.path, value.ptr, len);
     request->md.path[len] = '\0';
 }
@@ -114,6 +118,9 @@ static void keep_token(struct request *request, struct slice value)
 {
     uint8_t *room;
 
+    if (!is_text(value)) {
+        request->seen |= SEEN_MALFORMED;
+    }
     buf_clear(&request->token);
     room = buf_reserve(&request->token, value.len + 1);
     if (room == NULL) {
@@ -183,13 +190,17 @@ static const struct field *find_field(struct slice name)
 
 void request_init(struct request *request, size_t size_max)
 {
-    struct buf token = request->token;
-
-    token.max = size_max;
-    buf_clear(&token);
-    buf_trim(&token, TOKEN_KEEP);
-    *request = (struct request){
-        .md = {.timeout_ns = -1, .token = ""}, .token = token, .size_max = size_max};
+    request->md.path[0] = '\0';
+    request->md.timeout_ns = -1;
+    request->md.has_leader = false;
+    request->md.bad_version = false;
+    request->md.token = "";
+    request->token.max = size_max;
+    buf_clear(&request->token);
+    buf_trim(&request->token, TOKEN_KEEP);
+    request->size = 0;
+    request->size_max = size_max;
+    request->seen = 0;
 }
 
 void request_close(struct request *request)
@@ -214,10 +225,6 @@ int request_add(struct request *request, struct slice name, struct slice value)
     }
     request->seen |= pseudo ? field->once : SEEN_REGULAR;
     if (field == NULL) {
-        return 0;
-    }
-    if (!is_text(value)) {
-        request->seen |= SEEN_MALFORMED;
         return 0;
     }
     field->take(request, value);

@@ -42,9 +42,13 @@ static int spend(struct wire *wire)
 
 /* ---- callbacks of nghttp2: input ---- */
 
+/* The callbacks come several times in a row for the same stream. */
 static struct wire_call *find_call(struct wire *wire, int32_t stream_id)
 {
-    return nghttp2_session_get_stream_user_data(wire->ng, stream_id);
+    if (wire->recent == NULL || wire->recent->id != stream_id) {
+        wire->recent = nghttp2_session_get_stream_user_data(wire->ng, stream_id);
+    }
+    return wire->recent;
 }
 
 static int on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *head, void *owner)
@@ -94,7 +98,7 @@ static int on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint
     } else if (!call->deaf &&
                reply_add(&call->reply, n, v, wire->limits.header_bytes) != 0) {
         call_refuse(call, GRPC_RESOURCE_EXHAUSTED,
-                  "the headers of the reply are too large");
+                    "the headers of the reply are too large");
     }
     return 0;
 }

@@ -26,8 +26,9 @@ struct wire {
     struct wire_limits limits;
     struct wire_events events;
     void *owner;
-    struct list calls;     /* all whose stream is not gone */
-    struct list spare;     /* calls for reuse */
+    struct wire_call *recent; /* the last one looked up, or NULL */
+    struct list calls;        /* all whose stream is not gone */
+    struct list spare;        /* calls for reuse */
     struct list ungranted; /* calls that wait to receive a large message, oldest first */
     struct list drained;   /* calls whose owner must be told */
     size_t n_calls;
