@@ -338,27 +338,27 @@ void node_client_close(struct node_client *client)
     }
 }
 
-uint64_t node_client_step(struct node_client *client)
+void node_client_step(struct node_client *client)
 {
     uint64_t now = env_mono_ms(client->o.env);
+    bool waiting = client->rpc.state == SIM_RPC_CONNECTING || client->busy;
 
-    if (now < client->due_ms) {
-        return client->due_ms;
+    if (now < client->due_ms || (client->stopping && !client->busy)) {
+        return;
     }
-    if (client->rpc.state == SIM_RPC_DOWN) {
-        if (client->stopping) {
-            return UINT64_MAX;
-        }
+    if (waiting || client->leave) {
+        leave_member(client); /* waited long enough */
+    } else if (client->rpc.state == SIM_RPC_DOWN) {
         client->due_ms = now + CONNECT_MS;
         sim_rpc_connect(&client->rpc, client->o.addresses[client->member]);
-    } else if (client->rpc.state == SIM_RPC_CONNECTING || client->busy || client->leave) {
-        leave_member(client); /* waited long enough */
-    } else if (client->stopping) {
-        return UINT64_MAX;
     } else {
         begin_op(client);
     }
-    return client->due_ms;
+}
+
+uint64_t node_client_due_ms(const struct node_client *client)
+{
+    return client->stopping && !client->busy ? UINT64_MAX : client->due_ms;
 }
 
 void node_client_stop(struct node_client *client)

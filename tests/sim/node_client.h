@@ -28,9 +28,11 @@ struct node_client_options {
 struct node_client *node_client_open(const struct node_client_options *options);
 void node_client_close(struct node_client *client);
 
-/* Does what is due: connects, asks, gives up waiting. Returns when it wants to be called
- * again (env_mono_ms). */
-uint64_t node_client_step(struct node_client *client);
+/* Does what is due: connects, asks, gives up waiting. */
+void node_client_step(struct node_client *client);
+
+/* env_mono_ms at which it wants to be called again. */
+uint64_t node_client_due_ms(const struct node_client *client);
 
 /* No new operations. */
 void node_client_stop(struct node_client *client);

@@ -1,0 +1,150 @@
+/* `sim node`: runs seeds one after another and sums up. */
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "kv/kv.h"
+#include "raftlog/raftlog.h"
+#include "tests/sim/node_sim.h"
+
+static const struct {
+    const char *name;
+    unsigned log_plants;
+    unsigned kv_plants;
+} plants[] = {
+    {"ack-before-fsync", RAFTLOG_PLANT_ACK_BEFORE_FSYNC, 0},
+    {"read-without-round", RAFTLOG_PLANT_READ_WITHOUT_ROUND, 0},
+    {"apply-beyond-stored", RAFTLOG_PLANT_APPLY_BEYOND_STORED, 0},
+    {"applied-outside-txn", 0, KV_PLANT_APPLIED_OUTSIDE_TXN},
+};
+
+struct campaign {
+    struct node_sim_options options;
+    uint64_t n_seeds;
+    bool planted; /* finding a failure is the success */
+};
+
+static const char usage[] =
+    "usage: sim node [--seeds N] [--from S] [--members M] [--seconds T] [--verbose]\n"
+    "                [--plant ack-before-fsync|read-without-round|apply-beyond-stored|\n"
+    "                         applied-outside-txn]\n";
+
+static bool parse(struct campaign *campaign, int argc, char **argv)
+{
+    static const struct option options[] = {{"seeds", required_argument, NULL, 'n'},
+                                            {"from", required_argument, NULL, 'f'},
+                                            {"members", required_argument, NULL, 'm'},
+                                            {"seconds", required_argument, NULL, 't'},
+                                            {"plant", required_argument, NULL, 'p'},
+                                            {"verbose", no_argument, NULL, 'v'},
+                                            {NULL, 0, NULL, 0}};
+    int option;
+
+    *campaign = (struct campaign){.n_seeds = 1, .options = {.seed = 1, .seconds = 20}};
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        switch (option) {
+        case 'n':
+            campaign->n_seeds = strtoull(optarg, NULL, 10);
+            break;
+        case 'f':
+            campaign->options.seed = strtoull(optarg, NULL, 10);
+            break;
+        case 'm':
+            campaign->options.n_members = (uint32_t)strtoul(optarg, NULL, 10);
+            break;
+        case 't':
+            campaign->options.seconds = strtoull(optarg, NULL, 10);
+            break;
+        case 'v':
+            campaign->options.verbose = true;
+            break;
+        case 'p':
+            for (size_t i = 0; i < ARRAY_LEN(plants); i++) {
+                if (strcmp(optarg, plants[i].name) == 0) {
+                    campaign->planted = true;
+                    campaign->options.log_plants = plants[i].log_plants;
+                    campaign->options.kv_plants = plants[i].kv_plants;
+                }
+            }
+            if (!campaign->planted) {
+                return false;
+            }
+            break;
+        default:
+            return false;
+        }
+    }
+    return optind == argc;
+}
+
+static double wall_seconds(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static void drop_line(void *owner, const char *line)
+{
+    (void)owner;
+    (void)line;
+}
+
+static void print_line(void *owner, const char *line)
+{
+    (void)owner;
+    printf("%s\n", line);
+}
+
+int node_sim_main(int argc, char **argv)
+{
+    struct campaign campaign;
+    struct node_sim_result total = {.failure = ""};
+    uint64_t failures = 0;
+    double begin = wall_seconds();
+    double wall;
+
+    if (!parse(&campaign, argc, argv)) {
+        fputs(usage, stderr);
+        return 2;
+    }
+    log_setup(campaign.options.verbose ? LOG_DEBUG : LOG_ERROR, LOG_CONSOLE);
+    log_redirect(campaign.options.verbose ? print_line : drop_line, NULL);
+    for (uint64_t i = 0; i < campaign.n_seeds; i++, campaign.options.seed++) {
+        struct node_sim_result result;
+
+        node_sim_run(&campaign.options, &result);
+        if (campaign.options.verbose) {
+            printf("seed %" PRIu64 ": trace %016" PRIx64 "\n", campaign.options.seed,
+                   result.trace);
+        }
+        if (result.failure[0] != '\0') {
+            failures++;
+            printf("seed %" PRIu64 ": %s\n", campaign.options.seed, result.failure);
+            fflush(stdout);
+            if (campaign.planted) {
+                break;
+            }
+        }
+        total.simulated_ns += result.simulated_ns;
+        total.steps += result.steps;
+        total.operations += result.operations;
+        total.unknown += result.unknown;
+        total.kills += result.kills;
+    }
+    wall = wall_seconds() - begin;
+    printf("node: %" PRIu64 " seeds, %" PRIu64
+           " failures; %.0f s simulated in %.1f s (%.0f "
+           "x real time), %" PRIu64 " steps, %" PRIu64 " operations, %" PRIu64
+           " unknown, %" PRIu64 " kills\n",
+           campaign.n_seeds, failures, (double)total.simulated_ns / 1e9, wall,
+           (double)total.simulated_ns / 1e9 / wall, total.steps, total.operations,
+           total.unknown, total.kills);
+    return (failures > 0) == campaign.planted ? 0 : 1;
+}

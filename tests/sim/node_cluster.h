@@ -1,0 +1,47 @@
+/* Whole simulated members: the real node, state machine and log of each, on a simulated
+ * host with a simulated disk. */
+#ifndef KVD_SIM_NODE_CLUSTER_H
+#define KVD_SIM_NODE_CLUSTER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "node/node.h"
+#include "tests/sim/sim_disk.h"
+#include "tests/sim/sim_world.h"
+
+#define CLUSTER_MEMBERS_MAX 5
+
+struct node_member {
+    struct node_cluster *cluster;
+    uint32_t number; /* from 1; also its host's */
+    struct sim_host *host;
+    struct sim_disk *disk;
+    struct config config;
+    struct node *node; /* NULL while it is down */
+    bool stopping;     /* node_stop was called */
+    bool doomed;       /* it said that it cannot go on */
+    char client_address[32];
+};
+
+struct node_cluster {
+    struct sim_world *world;
+    uint32_t n_members;
+    struct node_member members[CLUSTER_MEMBERS_MAX];
+    unsigned log_plants; /* see raftlog_set_plants */
+    unsigned kv_plants;  /* see kv_set_plants */
+    uint64_t starts;
+    uint64_t kills;
+    char failure[512]; /* what no member may do or say; "" */
+};
+
+void node_cluster_open(struct node_cluster *cluster, struct sim_world *world,
+                       uint32_t n_members);
+void node_cluster_close(struct node_cluster *cluster);
+
+void node_member_start(struct node_member *member);
+/* half: the log write under way has happened in part. */
+void node_member_kill(struct node_member *member, bool silent, bool half);
+void node_member_stop(struct node_member *member);
+
+#endif

@@ -1,0 +1,481 @@
+/* One seed: a cluster is started, clients load it while faults strike, then everything
+ * heals.
+ *
+ * Checked: no member ends by itself or answers what no healthy member answers; after
+ * healing the cluster takes a write within 10 s; all members hold equal states; the
+ * history is linearizable (linear.c) and fits the store's own order of revisions
+ * (revision_order.c). */
+#include "tests/sim/node_sim.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "tests/sim/linear.h"
+#include "tests/sim/node_audit.h"
+#include "tests/sim/node_client.h"
+#include "tests/sim/node_cluster.h"
+#include "tests/sim/sim_net.h"
+
+#define CLIENTS_MAX       6
+#define FIRST_CLIENT_HOST 20
+#define AUDIT_HOST        40
+#define HEAL_LIMIT        (10 * SIM_S)
+#define AUDIT_LIMIT       (60 * SIM_S)
+
+enum fault {
+    FAULT_KILL,
+    FAULT_KILL_ALL,
+    FAULT_STOP,
+    FAULT_FREEZE,
+    FAULT_CUT_ONE_WAY,
+    FAULT_ISOLATE,
+    FAULT_SPLIT,
+    FAULT_HEAL,
+    FAULT_RESET,
+    FAULT_SLOW_DISK,
+    FAULT_SLOW_NET,
+    FAULT_NFAULTS,
+};
+
+struct run {
+    const struct node_sim_options *options;
+    struct node_sim_result *result;
+    struct sim_world *world;
+    struct sim_rng rng;
+    struct node_cluster cluster;
+    struct history history;
+    uint64_t next_value;
+    uint32_t n_keys;
+    uint32_t n_clients;
+    struct node_client *clients[CLIENTS_MAX];
+    struct sim_host *client_hosts[CLIENTS_MAX];
+    const char *addresses[CLUSTER_MEMBERS_MAX];
+    uint32_t weights[FAULT_NFAULTS]; /* drawn per seed: each seed is another mixture */
+    uint64_t pause_max;              /* between two faults */
+    bool healed;
+};
+
+static void fail(struct run *run, const char *text)
+{
+    struct node_sim_result *result = run->result;
+
+    if (result->failure[0] == '\0') {
+        snprintf(result->failure, sizeof(result->failure), "at %.3f s: %s",
+                 (double)sim_world_now(run->world) / 1e9, text);
+    }
+}
+
+static bool failed(struct run *run)
+{
+    if (run->cluster.failure[0] != '\0') {
+        fail(run, run->cluster.failure);
+    }
+    for (uint32_t i = 0; i < run->n_clients; i++) {
+        if (node_client_complaint(run->clients[i]) != NULL) {
+            fail(run, node_client_complaint(run->clients[i]));
+        }
+    }
+    return run->result->failure[0] != '\0';
+}
+
+/* ---- faults ---- */
+
+static struct node_member *some_member(struct run *run)
+{
+    uint64_t i = sim_rng_between(&run->rng, 0, run->cluster.n_members - 1);
+
+    return &run->cluster.members[i];
+}
+
+static void on_restart(void *owner, uint64_t number)
+{
+    struct run *run = owner;
+    struct node_member *member = &run->cluster.members[number];
+
+    if (member->node == NULL && !failed(run)) {
+        node_member_start(member);
+    }
+}
+
+static void restart_later(struct run *run, const struct node_member *member)
+{
+    sim_world_at(run->world,
+                 sim_world_now(run->world) +
+                     sim_rng_between(&run->rng, 10 * SIM_MS, 3 * SIM_S),
+                 on_restart, run, member->number - 1);
+}
+
+static void kill_member(struct run *run, struct node_member *member)
+{
+    bool silent = sim_rng_chance(&run->rng, 300000);
+    bool half = sim_rng_chance(&run->rng, 500000);
+
+    if (member->node != NULL) {
+        node_member_kill(member, silent, half);
+        restart_later(run, member);
+    }
+}
+
+static void on_slow_end(void *owner, uint64_t number)
+{
+    struct run *run = owner;
+
+    sim_host_set_latency(run->cluster.members[number].host, 50 * SIM_US, 500 * SIM_US);
+}
+
+static void split(struct run *run)
+{
+    uint64_t sides = sim_rng_next(&run->rng);
+    struct sim_net *net = sim_world_net(run->world);
+
+    for (uint32_t a = 1; a <= run->cluster.n_members; a++) {
+        for (uint32_t b = 1; b <= run->cluster.n_members; b++) {
+            sim_net_cut(net, a, b, (sides >> a & 1) != (sides >> b & 1));
+        }
+    }
+}
+
+static void isolate(struct run *run, uint32_t member)
+{
+    bool inward = sim_rng_chance(&run->rng, 700000);
+    bool outward = !inward || sim_rng_chance(&run->rng, 500000);
+
+    for (uint32_t other = 1; other <= run->cluster.n_members; other++) {
+        sim_net_cut(sim_world_net(run->world), other, member, inward && other != member);
+        sim_net_cut(sim_world_net(run->world), member, other, outward && other != member);
+    }
+}
+
+static void strike(struct run *run, enum fault fault)
+{
+    struct sim_net *net = sim_world_net(run->world);
+    struct node_member *member = some_member(run);
+    uint64_t now = sim_world_now(run->world);
+
+    switch (fault) {
+    case FAULT_KILL:
+        kill_member(run, member);
+        return;
+    case FAULT_KILL_ALL:
+        for (uint32_t i = 0; i < run->cluster.n_members; i++) {
+            kill_member(run, &run->cluster.members[i]);
+        }
+        return;
+    case FAULT_STOP:
+        if (member->node != NULL) {
+            node_member_stop(member);
+            sim_world_at(run->world, now + 7 * SIM_S, on_restart, run,
+                         member->number - 1);
+        }
+        return;
+    case FAULT_FREEZE:
+        sim_host_freeze(member->host,
+                        now + sim_rng_between(&run->rng, 50 * SIM_MS, 4 * SIM_S));
+        return;
+    case FAULT_CUT_ONE_WAY:
+        sim_net_cut(net, member->number, some_member(run)->number, true);
+        return;
+    case FAULT_ISOLATE:
+        isolate(run, member->number);
+        return;
+    case FAULT_SPLIT:
+        split(run);
+        return;
+    case FAULT_HEAL:
+        sim_net_heal(net);
+        return;
+    case FAULT_RESET:
+        sim_net_reset(net, member->number, some_member(run)->number);
+        return;
+    case FAULT_SLOW_DISK:
+        sim_host_set_latency(member->host, 20 * SIM_MS, 600 * SIM_MS);
+        sim_world_at(run->world, now + sim_rng_between(&run->rng, SIM_S, 4 * SIM_S),
+                     on_slow_end, run, member->number - 1);
+        return;
+    case FAULT_SLOW_NET:
+        sim_net_set_delay(net, 100 * SIM_US,
+                          sim_rng_between(&run->rng, SIM_MS, 80 * SIM_MS));
+        return;
+    case FAULT_NFAULTS:
+        break;
+    }
+    UNREACHABLE();
+}
+
+static void on_fault(void *owner, uint64_t number)
+{
+    struct run *run = owner;
+    uint32_t total = 0;
+    uint64_t dice;
+
+    (void)number;
+    if (run->healed) {
+        return;
+    }
+    for (int i = 0; i < FAULT_NFAULTS; i++) {
+        total += run->weights[i];
+    }
+    dice = sim_rng_between(&run->rng, 0, total - 1);
+    for (int i = 0; i < FAULT_NFAULTS; i++) {
+        if (dice < run->weights[i]) {
+            strike(run, (enum fault)i);
+            break;
+        }
+        dice -= run->weights[i];
+    }
+    sim_world_at(run->world,
+                 sim_world_now(run->world) +
+                     sim_rng_between(&run->rng, 20 * SIM_MS, run->pause_max),
+                 on_fault, run, 0);
+}
+
+static void heal(struct run *run)
+{
+    run->healed = true;
+    sim_net_heal(sim_world_net(run->world));
+    sim_net_set_delay(sim_world_net(run->world), 50 * SIM_US, 500 * SIM_US);
+    for (uint32_t i = 0; i < run->cluster.n_members; i++) {
+        struct node_member *member = &run->cluster.members[i];
+
+        sim_host_set_latency(member->host, 50 * SIM_US, 500 * SIM_US);
+        sim_host_freeze(member->host, 0);
+        if (member->node == NULL || member->stopping) {
+            if (member->node != NULL) {
+                node_member_kill(member, false, false);
+            }
+            node_member_start(member);
+        }
+    }
+}
+
+/* ---- clients ---- */
+
+static void client_turn(void *owner)
+{
+    node_client_step(owner);
+}
+
+static uint64_t client_deadline(void *owner)
+{
+    return node_client_due_ms(owner);
+}
+
+static const struct sim_program client_program = {client_turn, client_deadline, NULL};
+
+static void start_clients(struct run *run)
+{
+    for (uint32_t i = 0; i < run->cluster.n_members; i++) {
+        run->addresses[i] = run->cluster.members[i].client_address;
+    }
+    run->n_keys = (uint32_t)sim_rng_between(&run->rng, 1, 20);
+    run->n_clients = (uint32_t)sim_rng_between(&run->rng, 1, CLIENTS_MAX);
+    for (uint32_t i = 0; i < run->n_clients; i++) {
+        struct sim_host *host = sim_host_new(run->world, FIRST_CLIENT_HOST + i, NULL);
+        struct node_client_options options = {
+            .number = i,
+            .env = sim_host_env(host),
+            .addresses = run->addresses,
+            .n_addresses = run->cluster.n_members,
+            .n_keys = run->n_keys,
+            .next_value = &run->next_value,
+            .history = &run->history,
+            .think_ms_max = sim_rng_between(&run->rng, 10, 300),
+            .timeout_ms = sim_rng_between(&run->rng, 500, 8000),
+            .rng = sim_rng_split(&run->rng),
+        };
+
+        run->client_hosts[i] = host;
+        run->clients[i] = node_client_open(&options);
+        sim_host_run(host, &client_program, run->clients[i]);
+    }
+}
+
+static uint64_t successes(const struct run *run)
+{
+    uint64_t total = 0;
+
+    for (uint32_t i = 0; i < run->n_clients; i++) {
+        total += node_client_successes(run->clients[i]);
+    }
+    return total;
+}
+
+static bool clients_idle(const struct run *run)
+{
+    for (uint32_t i = 0; i < run->n_clients; i++) {
+        if (!node_client_idle(run->clients[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- the end: what the members hold ---- */
+
+static void audit_turn(void *owner)
+{
+    node_audit_step(owner);
+}
+
+static uint64_t audit_deadline(void *owner)
+{
+    return node_audit_deadline_ms(owner);
+}
+
+static const struct sim_program audit_program = {audit_turn, audit_deadline, NULL};
+
+static void check_history(struct run *run, const struct node_audit *audit)
+{
+    size_t n_events;
+    const struct event *events = node_audit_events(audit, &n_events);
+    struct err err;
+    uint32_t key = 0;
+    size_t stuck = 0;
+    enum linear_verdict verdict;
+
+    if (revision_order_check(&run->history, events, n_events, &err) != 0) {
+        fail(run, err.text);
+        return;
+    }
+    verdict = linear_check(&run->history, &key, &stuck);
+    if (verdict != LINEAR_YES) {
+        char text[160];
+
+        snprintf(text, sizeof(text),
+                 "key %" PRIu32 " is %s (operation %zu, at %" PRIu64 ")", key,
+                 verdict == LINEAR_NO ? "not linearizable" : "too hard to judge", stuck,
+                 run->history.ops[stuck].invoked);
+        fail(run, text);
+    }
+}
+
+static void check_members(struct run *run)
+{
+    struct node_audit *audits[CLUSTER_MEMBERS_MAX] = {0};
+    struct sim_host *hosts[CLUSTER_MEMBERS_MAX] = {0};
+    uint32_t n = run->cluster.n_members;
+    uint64_t limit = sim_world_now(run->world) + AUDIT_LIMIT;
+    bool done = false;
+
+    for (uint32_t i = 0; i < n; i++) {
+        hosts[i] = sim_host_new(run->world, AUDIT_HOST + i, NULL);
+        audits[i] = node_audit_open(sim_host_env(hosts[i]), run->addresses[i],
+                                    run->n_keys, i == 0);
+        sim_host_run(hosts[i], &audit_program, audits[i]);
+    }
+    while (!done && !failed(run) && sim_world_step(run->world, limit)) {
+        done = true;
+        for (uint32_t i = 0; i < n; i++) {
+            done = done && node_audit_done(audits[i]);
+        }
+    }
+    if (!done) {
+        fail(run, "the members could not be read after the end");
+    }
+    for (uint32_t i = 1; i < n && done; i++) {
+        if (node_audit_revision(audits[i]) != node_audit_revision(audits[0]) ||
+            node_audit_digest(audits[i]) != node_audit_digest(audits[0])) {
+            fail(run, "two members hold different states");
+        }
+    }
+    if (!failed(run)) {
+        check_history(run, audits[0]);
+        run->result->revisions = node_audit_revision(audits[0]);
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        sim_host_run(hosts[i], NULL, NULL);
+        node_audit_close(audits[i]);
+    }
+}
+
+/* ---- one seed ---- */
+
+static void step_until(struct run *run, uint64_t limit)
+{
+    while (!failed(run) && sim_world_step(run->world, limit)) {
+    }
+}
+
+static void set_up(struct run *run)
+{
+    uint32_t members = run->options->n_members;
+
+    run->world = sim_world_new(run->options->seed);
+    run->rng = sim_rng_split(sim_world_rng(run->world));
+    if (members == 0) {
+        static const uint32_t sizes[] = {1, 2, 3, 3, 3, 3, 4, 5};
+
+        members = sizes[sim_rng_between(&run->rng, 0, ARRAY_LEN(sizes) - 1)];
+    }
+    node_cluster_open(&run->cluster, run->world, members);
+    run->cluster.log_plants = run->options->log_plants;
+    run->cluster.kv_plants = run->options->kv_plants;
+    for (int i = 0; i < FAULT_NFAULTS; i++) {
+        bool used = sim_rng_chance(&run->rng, 600000);
+
+        run->weights[i] = used ? (uint32_t)sim_rng_between(&run->rng, 1, 10) : 0;
+    }
+    run->weights[FAULT_HEAL] = (uint32_t)sim_rng_between(&run->rng, 5, 30);
+    run->pause_max = sim_rng_between(&run->rng, 100 * SIM_MS, 3 * SIM_S);
+    for (uint32_t i = 0; i < members; i++) {
+        node_member_start(&run->cluster.members[i]);
+    }
+    start_clients(run);
+    sim_world_at(run->world, sim_world_now(run->world) + 2 * SIM_S, on_fault, run, 0);
+}
+
+static void tear_down(struct run *run)
+{
+    for (uint32_t i = 0; i < run->n_clients; i++) {
+        sim_host_run(run->client_hosts[i], NULL, NULL);
+        node_client_close(run->clients[i]);
+    }
+    node_cluster_close(&run->cluster);
+    history_close(&run->history);
+    sim_world_free(run->world);
+}
+
+static void check_liveness(struct run *run)
+{
+    uint64_t begin = sim_world_now(run->world);
+    uint64_t before = successes(run);
+
+    while (successes(run) < before + run->n_clients && !failed(run)) {
+        if (!sim_world_step(run->world, begin + HEAL_LIMIT)) {
+            fail(run, "no progress within 10 s after healing");
+        }
+    }
+}
+
+void node_sim_run(const struct node_sim_options *options, struct node_sim_result *result)
+{
+    struct run run = {.options = options, .result = result};
+
+    *result = (struct node_sim_result){.failure = ""};
+    set_up(&run);
+    step_until(&run, sim_world_now(run.world) + options->seconds * SIM_S);
+    heal(&run);
+    check_liveness(&run);
+    for (uint32_t i = 0; i < run.n_clients; i++) {
+        node_client_stop(run.clients[i]);
+    }
+    for (uint64_t end = sim_world_now(run.world) + 20 * SIM_S;
+         !failed(&run) && !clients_idle(&run) && sim_world_step(run.world, end);) {
+    }
+    step_until(&run, sim_world_now(run.world) + 2 * SIM_S);
+    if (!failed(&run)) {
+        check_members(&run);
+    }
+    result->trace = sim_world_trace(run.world);
+    result->simulated_ns = sim_world_now(run.world);
+    result->steps = sim_world_steps(run.world);
+    result->operations = successes(&run);
+    result->kills = run.cluster.kills;
+    for (size_t i = 0; i < run.history.n; i++) {
+        result->unknown += run.history.ops[i].outcome == OP_UNKNOWN;
+    }
+    tear_down(&run);
+}
