@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "tests/sim/sim_vfs.h"
+#include "tests/sim/sim_vfs.h"
 
 static void fail(struct node_cluster *cluster, uint32_t member, const char *text)
 {
@@ -154,6 +155,7 @@ void node_cluster_open(struct node_cluster *cluster, struct sim_world *world,
         member->number = i + 1;
         member->disk = sim_disk_new(sim_rng_next(sim_world_rng(world)));
         sim_vfs_attach(sim_disk_as_disk(member->disk));
+        sim_vfs_attach(sim_disk_as_disk(member->disk));
         member->host = sim_host_new(world, i + 1, sim_disk_as_disk(member->disk));
         snprintf(member->client_address, sizeof(member->client_address), "10.0.0.%u:2379",
                  i + 1);
@@ -171,6 +173,7 @@ void node_cluster_close(struct node_cluster *cluster)
             node_member_kill(member, false, false);
         }
         config_close(&member->config);
+        sim_vfs_detach(sim_disk_as_disk(member->disk));
         sim_vfs_detach(sim_disk_as_disk(member->disk));
         sim_disk_free(member->disk);
     }

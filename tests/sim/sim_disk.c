@@ -172,6 +172,17 @@ static size_t parent_len(const char *path)
     return slash == NULL ? 0 : (size_t)(slash - path);
 }
 
+/* A directory's path without slashes at its end; the caller frees it. */
+static char *plain(const char *path)
+{
+    char *copy = mem_strdup(path);
+
+    for (size_t len = strlen(copy); len > 1 && copy[len - 1] == '/'; len--) {
+        copy[len - 1] = '\0';
+    }
+    return copy;
+}
+
 static bool is_root(const char *path, size_t len)
 {
     return len == 0 || (len == 1 && (path[0] == '/' || path[0] == '.'));
@@ -427,35 +438,29 @@ static int sim_unlink(struct disk *disk, const char *path)
 static int sim_mkdir(struct disk *disk, const char *path)
 {
     struct sim_disk *sim = sim_of(disk);
+    char *dir = plain(path);
     int rc = gate(sim);
 
-    if (rc < 0) {
-        return rc;
+    if (rc == 0 && (is_root(dir, strlen(dir)) || names_find(&sim->seen, dir) != NULL)) {
+        rc = -EEXIST;
     }
-    if (is_root(path, strlen(path)) || names_find(&sim->seen, path) != NULL) {
-        return -EEXIST;
+    if (rc == 0 && !has_parent(&sim->seen, dir)) {
+        rc = -ENOENT;
     }
-    if (!has_parent(&sim->seen, path)) {
-        return -ENOENT;
+    if (rc == 0) {
+        change_names(sim, NULL, dir, mem_zero(sizeof(struct inode)));
     }
-    change_names(sim, NULL, path, mem_zero(sizeof(struct inode)));
-    return 0;
+    free(dir);
+    return rc;
 }
 
-static int sim_sync_dir(struct disk *disk, const char *path)
+/* Makes the changes in one directory durable. */
+static void settle_names(struct sim_disk *sim, const char *dir)
 {
-    struct sim_disk *sim = sim_of(disk);
     size_t kept = 0;
-    int rc = gate(sim);
 
-    if (rc < 0) {
-        return rc;
-    }
-    if (!is_dir(&sim->seen, path)) {
-        return -ENOENT;
-    }
     for (size_t i = 0; i < sim->n_changes; i++) {
-        if (is_in(sim->changes[i].to, path)) {
+        if (is_in(sim->changes[i].to, dir)) {
             apply(sim, &sim->durable, &sim->changes[i]);
             change_close(sim, &sim->changes[i]);
         } else {
@@ -463,30 +468,44 @@ static int sim_sync_dir(struct disk *disk, const char *path)
         }
     }
     sim->n_changes = kept;
-    return 0;
+}
+
+static int sim_sync_dir(struct disk *disk, const char *path)
+{
+    struct sim_disk *sim = sim_of(disk);
+    char *dir = plain(path);
+    int rc = gate(sim);
+
+    if (rc == 0 && !is_dir(&sim->seen, dir)) {
+        rc = -ENOENT;
+    }
+    if (rc == 0) {
+        settle_names(sim, dir);
+    }
+    free(dir);
+    return rc;
 }
 
 static int sim_list(struct disk *disk, const char *path,
                     bool (*each)(void *owner, const char *name), void *owner)
 {
     struct sim_disk *sim = sim_of(disk);
+    char *dir = plain(path);
     int rc = gate(sim);
 
-    if (rc < 0) {
-        return rc;
+    if (rc == 0 && !is_dir(&sim->seen, dir)) {
+        rc = -ENOENT;
     }
-    if (!is_dir(&sim->seen, path)) {
-        return -ENOENT;
-    }
-    for (size_t i = 0; i < sim->seen.n; i++) {
+    for (size_t i = 0; rc == 0 && i < sim->seen.n; i++) {
         const char *at = sim->seen.items[i].path;
         const char *slash = strrchr(at, '/');
 
-        if (is_in(at, path) && !each(owner, slash != NULL ? slash + 1 : at)) {
+        if (is_in(at, dir) && !each(owner, slash != NULL ? slash + 1 : at)) {
             break;
         }
     }
-    return 0;
+    free(dir);
+    return rc;
 }
 
 static int64_t sim_space(struct disk *disk, const char *path)

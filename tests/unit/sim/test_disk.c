@@ -100,6 +100,7 @@ Test(sim_disk, names_follow_the_rules)
     cr_assert_eq(disk->ops->open(disk, "/d/f", DISK_CREATE, &file), -ENOENT);
     cr_assert_eq(disk->ops->mkdir(disk, "/d"), 0);
     cr_assert_eq(disk->ops->mkdir(disk, "/d"), -EEXIST);
+    cr_assert_eq(disk->ops->sync_dir(disk, "/d/"), 0);
     disk->ops->close(must_open("/d/f", DISK_CREATE | DISK_EXCLUSIVE));
     cr_assert_eq(disk->ops->open(disk, "/d/f", DISK_CREATE | DISK_EXCLUSIVE, &file),
                  -EEXIST);
