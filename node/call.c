@@ -200,6 +200,7 @@ void call_closed(struct call *call, bool reset)
         metrics_handled(&call->node->metrics, call->method, GRPC_CANCELLED);
         call_stop(call);
     }
+    call->node->calls.unsent -= call->reply_bytes;
     call->stream = NULL;
     call->conn = NULL;
     call_drop(call);
@@ -220,6 +221,8 @@ static uint8_t *call_pack(struct call *call, const ProtobufCMessage *message)
 
     if (room != NULL) {
         CHECK(protobuf_c_message_pack(message, room) == size);
+        call->reply_bytes += size;
+        call->node->calls.unsent += size;
     }
     return room;
 }
@@ -357,12 +360,12 @@ static void go_on(struct call *call)
     }
 }
 
-static void step_scan(struct calls *calls, struct call *call)
+/* One after the other, so that one reply at a time is being built. */
+static void step_scan(struct call *call)
 {
     enum api_status status = API_OK;
     Etcdserverpb__RangeResponse *reply = NULL;
 
-    call_place(call, &calls->scans); /* to the end: the others' turn */
     if (kv_scan_step(call->scan, &status, &reply) == 0) {
         return;
     }
@@ -390,19 +393,24 @@ static void end_late(struct calls *calls, uint64_t now_ms)
     }
 }
 
+static bool may_scan(const struct calls *calls)
+{
+    return !list_empty(&calls->scans) && calls->unsent <= LIMIT_UNSENT_BYTES;
+}
+
 bool calls_continue(struct calls *calls, uint64_t now_ms)
 {
     while (!list_empty(&calls->opened)) {
         go_on(call_at(calls->opened.next));
     }
-    for (int i = 0; i < LIMIT_SCAN_STEPS && !list_empty(&calls->scans); i++) {
-        step_scan(calls, call_at(calls->scans.next));
+    for (int i = 0; i < LIMIT_SCAN_STEPS && may_scan(calls); i++) {
+        step_scan(call_at(calls->scans.next));
     }
     LIST_FOREACH_SAFE (pos, &calls->waiting) {
         call_at(pos)->poll(call_at(pos));
     }
     end_late(calls, now_ms);
-    return !list_empty(&calls->scans);
+    return may_scan(calls);
 }
 
 uint64_t calls_deadline_ms(const struct calls *calls)
@@ -427,6 +435,17 @@ void calls_fail_all(struct calls *calls, enum api_status status)
             if (call->state != CALL_ENDED) {
                 call_fail(call, status);
             }
+        }
+    }
+}
+
+void calls_fail_streams(struct calls *calls, enum api_status status)
+{
+    LIST_FOREACH_SAFE (pos, &calls->all) {
+        struct call *call = call_at(pos);
+
+        if (call->state == CALL_WORKING && rpc_get(call->method)->kind != RPC_UNARY) {
+            call_fail(call, status);
         }
     }
 }

@@ -45,6 +45,7 @@ struct call {
     bool reading; /* raftlog has the read */
     int read_rc;
     struct kv_scan *scan;
+    size_t reply_bytes; /* sent or waiting to be */
     void (*applied)(struct call *call, enum api_status status,
                     ProtobufCMessage *response);
     void (*opened)(struct call *call);
@@ -54,13 +55,14 @@ struct call {
 struct calls {
     struct list ready;   /* complete requests, to be started in this turn */
     struct list opened;  /* read gates that opened or failed */
-    struct list scans;   /* long reads: a few pages each turn */
+    struct list scans;   /* long reads: a few pages of the first one each turn */
     struct list waiting; /* for a condition that is polled once a turn */
     struct list all;     /* place of those in none of the above */
     struct wheel deadlines;
     struct list idle; /* ended, kept for reuse */
     size_t n_idle;
-    size_t n; /* in use */
+    size_t n;      /* in use */
+    size_t unsent; /* bytes of replies whose streams are not closed */
 };
 
 /* ---- for handlers ---- */
@@ -100,8 +102,9 @@ bool calls_continue(struct calls *calls, uint64_t now_ms);
 
 uint64_t calls_deadline_ms(const struct calls *calls);
 
-/* Ends every call that is not ended, with a status. */
+/* Ends every call that is not ended; or only those that could stay open for ever. */
 void calls_fail_all(struct calls *calls, enum api_status status);
+void calls_fail_streams(struct calls *calls, enum api_status status);
 
 /* All streams are closed and all operations have ended. */
 void calls_close(struct calls *calls);

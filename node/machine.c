@@ -92,6 +92,7 @@ void machine_decide(struct machine *m, struct machine_op *op, enum api_status st
     *at = op->next;
     list_del(&op->age);
     m->n_ops--;
+    m->bytes -= op->size;
     op->status = status;
     op->response = response;
     machine_move(m, op, MACHINE_DECIDED);
@@ -101,8 +102,8 @@ void machine_decide(struct machine *m, struct machine_op *op, enum api_status st
 
 bool machine_has_room(const struct machine *m)
 {
-    return m->n_ops <= LIMIT_PENDING_CALLS && !m->lagging &&
-           m->wal_bytes <= (int64_t)LIMIT_WAL_BYTES;
+    return m->n_ops <= LIMIT_PENDING_CALLS && m->bytes <= LIMIT_PENDING_BYTES &&
+           !m->lagging && m->wal_bytes <= (int64_t)LIMIT_WAL_BYTES;
 }
 
 void machine_submit(struct machine *m, struct machine_op *op)
@@ -123,6 +124,7 @@ void machine_submit(struct machine *m, struct machine_op *op)
     op->next = *bucket;
     *bucket = op;
     m->n_ops++;
+    m->bytes += op->size;
     list_add_tail(&m->queued, &op->place);
     list_add_tail(&m->ages, &op->age);
     status = op->size > m->options.request_max ? API_REQUEST_TOO_LARGE

@@ -9,6 +9,7 @@ struct machine {
     struct machine_options options;
     struct machine_op **buckets; /* by sequence; LIMIT_PENDING_CALLS of them */
     size_t n_ops;                /* submitted, not yet decided */
+    size_t bytes;                /* of them, encoded */
     uint64_t last_sequence;
     struct list queued;    /* waiting for a leader or for the turn */
     struct list proposed;  /* in this member's log */

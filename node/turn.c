@@ -56,6 +56,7 @@ void node_stop(struct node *node)
     if (node->status.role == RAFTLOG_LEADER && node->members.n > 1) {
         raftlog_transfer(node->log, 0); /* if it fails, the others elect */
     }
+    calls_fail_streams(&node->calls, API_STOPPED);
     conns_go_away(node->conns);
     node->env->ops->wake(node->env);
 }

@@ -29,6 +29,7 @@
 #define LIMIT_HTTP1_OUTPUT     (256 * KIB) /* above this no further request is read */
 #define LIMIT_PROBE_MS         7000        /* a page waits for its linearizable read */
 #define LIMIT_FLUSH_BYTES      (1 * MIB)   /* to one connection in one turn */
+#define LIMIT_LAST_BYTES       (4 * MIB)   /* waiting for a client that ended its side */
 #define LIMIT_STALLED_MS       120000      /* output waits and the client takes nothing */
 #define LIMIT_LINGER_MS        5000        /* a closed stream sends what it still holds */
 #define LIMIT_LAST_FLUSH_MS    500         /* the same, when the process ends */
@@ -44,6 +45,7 @@
 #define LIMIT_UNCOMMITTED_BYTES (64 * MIB) /* proposals are refused above this */
 #define LIMIT_APPLY_LAG         5000       /* committed - applied entries; as above */
 #define LIMIT_PENDING_CALLS     65536      /* calls waiting for the log */
+#define LIMIT_PENDING_BYTES     (64 * MIB) /* of commands waiting for the log */
 #define LIMIT_LOG_CACHE         (32 * MIB) /* recent entries kept in memory */
 #define LIMIT_SEGMENT_BYTES     (64 * MIB) /* one log file */
 #define LIMIT_SEGMENT_MIN       (64 * KIB) /* one on a disk with little room */
@@ -73,6 +75,7 @@
 #define LIMIT_PEER_HELLO     (4 * KIB)   /* a hello frame */
 #define LIMIT_APPLY_BYTES    (4 * MIB)   /* payload in one SQLite transaction */
 #define LIMIT_SCAN_STEPS     8           /* pages of long reads in one turn */
+#define LIMIT_UNSENT_BYTES   (256 * MIB) /* of replies; above it long reads wait */
 #define LIMIT_IDLE_CALLS     1024        /* ended calls kept for reuse */
 
 /* The state machine. */
