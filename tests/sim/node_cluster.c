@@ -7,12 +7,11 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "tests/sim/sim_vfs.h"
-#include "tests/sim/sim_vfs.h"
 
 static void fail(struct node_cluster *cluster, uint32_t member, const char *text)
 {
     if (cluster->failure[0] == '\0') {
-        snprintf(cluster->failure, sizeof(cluster->failure), "member %u: %s", member,
+        snprintf(cluster->failure, sizeof(cluster->failure), "member %u: %.480s", member,
                  text);
     }
 }

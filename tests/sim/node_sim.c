@@ -287,6 +287,7 @@ static void start_clients(struct run *run)
             .rng = sim_rng_split(&run->rng),
         };
 
+        sim_host_keep_true_time(host);
         run->client_hosts[i] = host;
         run->clients[i] = node_client_open(&options);
         sim_host_run(host, &client_program, run->clients[i]);

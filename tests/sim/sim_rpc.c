@@ -49,10 +49,16 @@ static void on_closed(void *owner, struct wire_call *call, bool reset)
     }
 }
 
+static void on_going_away(void *owner)
+{
+    ((struct sim_rpc *)owner)->leaving = true;
+}
+
 static const struct wire_events wire_events = {
     .message = on_message,
     .finished = on_finished,
     .closed = on_closed,
+    .going_away = on_going_away,
 };
 
 /* ---- events of the stream ---- */
@@ -93,7 +99,8 @@ static void on_received(void *owner, struct slice bytes)
     struct sim_rpc *rpc = owner;
     struct err err;
 
-    if (wire_feed(rpc->wire, bytes, env_mono_ms(rpc->env), &err) != 0) {
+    if (wire_feed(rpc->wire, bytes, env_mono_ms(rpc->env), &err) != 0 ||
+        (rpc->leaving && rpc->call == NULL)) {
         broke(rpc);
     } else {
         flush(rpc);
@@ -132,6 +139,7 @@ void sim_rpc_connect(struct sim_rpc *rpc, const char *address)
 {
     CHECK(rpc->state == SIM_RPC_DOWN);
     rpc->state = SIM_RPC_CONNECTING;
+    rpc->leaving = false;
     rpc->stream =
         rpc->env->net->ops->connect(rpc->env->net, address, &stream_events, rpc);
 }

@@ -36,6 +36,7 @@ struct sim_rpc {
     struct buf reply;
     struct buf out;
     bool heard;
+    bool leaving; /* the server said goodbye */
 };
 
 void sim_rpc_open(struct sim_rpc *rpc, struct env *env,

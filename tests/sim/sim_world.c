@@ -430,6 +430,12 @@ struct sim_world *sim_host_world(struct sim_host *host)
     return host->world;
 }
 
+void sim_host_keep_true_time(struct sim_host *host)
+{
+    host->clock_offset = 0;
+    host->clock_drift_ppm = 0;
+}
+
 void sim_host_set_latency(struct sim_host *host, uint64_t low, uint64_t high)
 {
     host->latency_low = low;

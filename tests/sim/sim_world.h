@@ -59,6 +59,9 @@ struct sim_host *sim_host_new(struct sim_world *world, uint32_t number,
 struct env *sim_host_env(struct sim_host *host);
 uint32_t sim_host_number(const struct sim_host *host);
 
+/* Its clock shows the world's time: for observers, whose notes are compared. */
+void sim_host_keep_true_time(struct sim_host *host);
+
 /* The program begins to run (owner is its argument) or ended; without one nothing is
  * called. */
 void sim_host_run(struct sim_host *host, const struct sim_program *program, void *owner);
