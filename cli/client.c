@@ -191,14 +191,24 @@ static bool surely_not_taken(const struct conn_answer *answer)
     return false;
 }
 
+/* Codes after which a write may have been applied: what a server says when it gave up
+ * waiting, and what a reset stream is translated to. */
+static bool outcome_open(int code)
+{
+    return code == GRPC_UNAVAILABLE || code == GRPC_DEADLINE_EXCEEDED ||
+           code == GRPC_CANCELLED || code == GRPC_INTERNAL;
+}
+
 static enum verdict judge(const struct client_method *method, int rc,
                           const struct conn_answer *answer)
 {
+    bool may_be_applied = !method->reads && answer->sent;
+
     if (rc != 0) {
         if (rc == ERR_TOO_BIG) {
             return VERDICT_FAILED;
         }
-        if (!method->reads && answer->sent) {
+        if (may_be_applied) {
             return VERDICT_UNKNOWN;
         }
         return rc == ERR_NETWORK ? VERDICT_RETRY : VERDICT_FAILED;
@@ -209,14 +219,10 @@ static enum verdict judge(const struct client_method *method, int rc,
     if (surely_not_taken(answer)) {
         return VERDICT_RETRY;
     }
-    if (method->reads) {
-        return answer->grpc_code == GRPC_UNAVAILABLE ? VERDICT_RETRY : VERDICT_REFUSED;
+    if (may_be_applied) {
+        return outcome_open(answer->grpc_code) ? VERDICT_UNKNOWN : VERDICT_REFUSED;
     }
-    return answer->grpc_code == GRPC_UNAVAILABLE ||
-                   answer->grpc_code == GRPC_DEADLINE_EXCEEDED ||
-                   answer->grpc_code == GRPC_CANCELLED
-               ? VERDICT_UNKNOWN
-               : VERDICT_REFUSED;
+    return answer->grpc_code == GRPC_UNAVAILABLE ? VERDICT_RETRY : VERDICT_REFUSED;
 }
 
 static const char *code_name(int code)

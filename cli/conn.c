@@ -230,33 +230,51 @@ void conn_close(struct conn *conn)
     free(conn);
 }
 
-bool conn_usable(const struct conn *conn)
+bool conn_usable(struct conn *conn)
 {
+    while (!conn->broken && !conn->going_away) {
+        int rc = socket_wait(conn->fd, SOCKET_READ, 0, NULL);
+
+        if (rc == ERR_TIMEOUT) { /* nothing has come */
+            break;
+        }
+        conn->broken = rc < 0 || conn_receive(conn, NULL) != 0;
+    }
     return !conn->broken && !conn->going_away && conn->call == NULL;
 }
 
 /* ---- calls ---- */
+
+/* Notes whether the whole request has left. */
+static void note_sent(struct conn *conn)
+{
+    if (buf_len(&conn->out) == 0 &&
+        (conn->call == NULL || wire_queued(conn->call) == 0)) {
+        conn->answer->sent = true;
+    }
+}
 
 /* Runs the connection until the call's stream has closed. */
 static int conn_run(struct conn *conn, int64_t deadline_ms, struct err *err)
 {
     while (conn->call != NULL) {
         int rc = conn_flush(conn, err);
-        bool pending = buf_len(&conn->out) > 0;
+        int wanted = SOCKET_READ | (buf_len(&conn->out) > 0 ? SOCKET_WRITE : 0);
 
-        conn->answer->sent =
-            conn->answer->sent ||
-            (rc == 0 && !pending && conn->call != NULL && wire_queued(conn->call) == 0);
         if (rc == 0) {
-            rc = socket_wait(conn->fd, SOCKET_READ | (pending ? SOCKET_WRITE : 0),
-                             deadline_ms, err);
+            note_sent(conn);
         }
-        if (rc >= 0 && rc & SOCKET_READ) {
+        if (rc == 0 && conn->call != NULL) {
+            rc = wire_done(conn->wire)
+                     ? err_set(err, ERR_NETWORK, "the connection broke HTTP/2's rules")
+                     : socket_wait(conn->fd, wanted, deadline_ms, err);
+        }
+        if (rc > 0 && rc & SOCKET_READ) {
             rc = conn_receive(conn, err);
         }
         if (conn->reply_too_big) {
             return err_set(err, ERR_TOO_BIG, "the reply is larger than %llu bytes",
-                           (unsigned long long)LIMIT_RESPONSE_BYTES);
+                           LIMIT_RESPONSE_BYTES);
         }
         if (rc < 0) {
             return conn->answer->answered ? 0 : rc;
@@ -272,7 +290,7 @@ int conn_call(struct conn *conn, const char *path, const char *const *metadata,
     int64_t left_ns = (deadline_ms - clock_ms()) * 1000000;
     int rc;
 
-    CHECK(conn_usable(conn));
+    CHECK(conn->call == NULL && !conn->broken);
     *answer = (struct conn_answer){.sent = false};
     if (left_ns <= 0) {
         return err_set(err, ERR_TIMEOUT, "no time left");
@@ -281,10 +299,14 @@ int conn_call(struct conn *conn, const char *path, const char *const *metadata,
     conn->answer = answer;
     conn->reply_too_big = false;
     conn->call = wire_call(conn->wire, path, conn->ep.authority, left_ns, metadata);
-    if (conn->call == NULL || wire_send(conn->call, request) != 0) {
+    if (conn->call == NULL) {
+        conn->broken = true;
+        return err_set(err, ERR_NETWORK, "the server is going away");
+    }
+    if (wire_send(conn->call, request) != 0) {
         conn->broken = true;
         return err_set(err, ERR_TOO_BIG, "a request of %zu bytes is larger than %llu",
-                       request.len, (unsigned long long)LIMIT_CLIENT_SEND);
+                       request.len, LIMIT_CLIENT_SEND);
     }
     wire_half_close(conn->call);
     rc = conn_run(conn, deadline_ms, err);

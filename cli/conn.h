@@ -22,8 +22,9 @@ int conn_open(const struct endpoint *ep, int64_t deadline_ms, struct conn **out,
               struct err *err);
 void conn_close(struct conn *conn);
 
-/* False when the next call should go over a new connection. */
-bool conn_usable(const struct conn *conn);
+/* False when the next call should go over a new connection: looks at what came meanwhile.
+ */
+bool conn_usable(struct conn *conn);
 
 /* How a call went. */
 struct conn_answer {

@@ -1,0 +1,178 @@
+/* A gRPC server on loopback that does what a test's script says, call by call: for what a
+ * well-behaved server would never do. One thread, one connection at a time. */
+#ifndef KVD_TESTS_UNIT_CLI_SCRIPT_SERVER_H
+#define KVD_TESTS_UNIT_CLI_SCRIPT_SERVER_H
+
+#include <arpa/inet.h>
+#include <criterion/criterion.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "api/status.h"
+#include "base/limits.h"
+#include "wire/wire.h"
+
+enum script_act {
+    SCRIPT_ANSWER,          /* an empty message and OK */
+    SCRIPT_STATUS,          /* code and text */
+    SCRIPT_HANG_UP,         /* close the connection when the request is complete */
+    SCRIPT_SILENCE,         /* never answer */
+    SCRIPT_ANSWER_LAST,     /* answer, then close the connection */
+    SCRIPT_HANG_UP_AT_ONCE, /* close the connection when it is accepted */
+    SCRIPT_SAY,             /* text instead of HTTP/2, then close */
+};
+
+struct script_step {
+    enum script_act act;
+    int code;
+    const char *text;
+};
+
+struct script_server {
+    const struct script_step *steps; /* the last one repeats */
+    size_t n_steps;
+    int listener;
+    int port;
+    pthread_t thread;
+    size_t n_calls; /* that came */
+    size_t step;
+    bool hang_up; /* after what is queued */
+    bool mute;    /* nothing more is sent */
+};
+
+static const struct script_step *script_now(struct script_server *s)
+{
+    return &s->steps[s->step];
+}
+
+static void script_next(struct script_server *s)
+{
+    s->step += s->step + 1 < s->n_steps;
+}
+
+static void script_called(void *owner, struct wire_call *call,
+                          const struct wire_metadata *md)
+{
+    (void)call;
+    (void)md;
+    ((struct script_server *)owner)->n_calls++;
+}
+
+static void script_message(void *owner, struct wire_call *call, struct slice bytes)
+{
+    (void)owner;
+    (void)call;
+    (void)bytes;
+}
+
+static void script_half_closed(void *owner, struct wire_call *call)
+{
+    struct script_server *s = owner;
+    const struct script_step *step = script_now(s);
+
+    if (step->act == SCRIPT_ANSWER || step->act == SCRIPT_ANSWER_LAST) {
+        wire_send(call, slice_of("", 0));
+        wire_finish(call, GRPC_OK, NULL);
+        s->hang_up = step->act == SCRIPT_ANSWER_LAST;
+    } else if (step->act == SCRIPT_STATUS) {
+        wire_finish(call, step->code, step->text);
+    } else if (step->act == SCRIPT_HANG_UP) {
+        s->hang_up = true;
+        s->mute = true;
+    }
+    script_next(s);
+}
+
+static void script_closed(void *owner, struct wire_call *call, bool reset)
+{
+    (void)owner;
+    (void)call;
+    (void)reset;
+}
+
+static void script_drained(void *owner, struct wire_call *call)
+{
+    (void)owner;
+    (void)call;
+}
+
+static void script_converse(struct script_server *s, int fd)
+{
+    static const struct wire_events events = {.called = script_called,
+                                              .message = script_message,
+                                              .half_closed = script_half_closed,
+                                              .closed = script_closed,
+                                              .drained = script_drained};
+    static const struct wire_limits limits = {.message_bytes = 4 * MIB,
+                                              .header_bytes = LIMIT_HEADER_BYTES,
+                                              .streams = 10,
+                                              .queued_bytes = 4 * MIB};
+    struct wire *wire = wire_open(WIRE_SERVER, &limits, &events, s);
+    struct buf out = BUF_INIT(4 * MIB);
+    uint8_t in[4096];
+    ssize_t n = 0;
+
+    s->hang_up = false;
+    s->mute = false;
+    do {
+        if (n > 0 && wire_feed(wire, slice_of(in, (size_t)n), 0, NULL) != 0) {
+            break;
+        }
+        wire_collect(wire, &out, MIB);
+        if (!s->mute) {
+            send(fd, buf_slice(&out).ptr, buf_len(&out), MSG_NOSIGNAL);
+        }
+        buf_clear(&out);
+    } while (!s->hang_up && (n = read(fd, in, sizeof(in))) > 0);
+    wire_close(wire);
+    buf_close(&out);
+}
+
+static void *script_run(void *arg)
+{
+    struct script_server *s = arg;
+    int fd;
+
+    while ((fd = accept(s->listener, NULL, NULL)) >= 0) {
+        const struct script_step *step = script_now(s);
+
+        if (step->act == SCRIPT_SAY) {
+            send(fd, step->text, strlen(step->text), MSG_NOSIGNAL);
+            script_next(s);
+        } else if (step->act == SCRIPT_HANG_UP_AT_ONCE) {
+            script_next(s);
+        } else {
+            script_converse(s, fd);
+        }
+        close(fd);
+    }
+    return NULL;
+}
+
+static inline void script_start(struct script_server *s, const struct script_step *steps,
+                                size_t n_steps)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(address);
+
+    *s = (struct script_server){.steps = steps, .n_steps = n_steps};
+    s->listener = socket(AF_INET, SOCK_STREAM, 0);
+    cr_assert_eq(bind(s->listener, (struct sockaddr *)&address, len), 0);
+    cr_assert_eq(listen(s->listener, 8), 0);
+    getsockname(s->listener, (struct sockaddr *)&address, &len);
+    s->port = ntohs(address.sin_port);
+    cr_assert_eq(pthread_create(&s->thread, NULL, script_run, s), 0);
+}
+
+/* The client must have closed its connection before. */
+static inline void script_stop(struct script_server *s)
+{
+    shutdown(s->listener, SHUT_RDWR);
+    pthread_join(s->thread, NULL);
+    close(s->listener);
+}
+
+#endif
