@@ -126,8 +126,8 @@ static void walk_slice(struct kv *kv)
     }
 }
 
-/* A row that is gone already counted when it went. */
-static void remove_row(struct kv *kv, int64_t seq)
+/* False for a row that is gone already: it was removed before a restart. */
+static bool remove_row(struct kv *kv, int64_t seq)
 {
     sqlite3_stmt *sum = kv->db.stmts[DB_SUM];
     sqlite3_stmt *stmt = kv->db.stmts[DB_REMOVE];
@@ -139,7 +139,7 @@ static void remove_row(struct kv *kv, int64_t seq)
     hash = step == SQLITE_ROW ? (uint64_t)sqlite3_column_int64(sum, 0) : 0;
     sqlite3_reset(sum);
     if (step == SQLITE_DONE) {
-        return;
+        return false;
     }
     sqlite3_bind_int64(stmt, 1, seq);
     if (step != SQLITE_ROW || sqlite3_step(stmt) != SQLITE_DONE) {
@@ -149,16 +149,20 @@ static void remove_row(struct kv *kv, int64_t seq)
     kv->meta.removed_sum += hash;
     kv->meta.row_count--;
     rescan_removed(kv, seq, hash);
+    return true;
 }
 
 static void remove_slice(struct kv *kv)
 {
     struct compact *c = &kv->compact;
+    int n_seen = 0;
+    int n_removed = 0;
 
     if (c->n > 0 || kv->meta.compact_seq != c->settled) {
         kv_db_begin(kv);
-        for (int i = 0; i < LIMIT_COMPACT_SLICE && c->n > 0 && !kv->dead; i++) {
-            remove_row(kv, heap_pop(c));
+        while (c->n > 0 && n_removed < LIMIT_COMPACT_SLICE &&
+               n_seen++ < LIMIT_COMPACT_WALK) {
+            n_removed += remove_row(kv, heap_pop(c));
         }
         if (c->n == 0) {
             kv->meta.compact_seq = c->settled;
