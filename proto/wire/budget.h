@@ -24,9 +24,9 @@ static inline void budget_leak(struct budget *b, uint64_t rate, uint64_t now_ms)
 }
 
 /* False when that is more than max at once. */
-static inline bool budget_spend(struct budget *b, uint64_t max)
+static inline bool budget_spend(struct budget *b, uint64_t n, uint64_t max)
 {
-    b->level++;
+    b->level += n;
     return b->level <= max;
 }
 

@@ -8,8 +8,9 @@
  *
  * The budget: each frame that makes us work without bringing anything (PING, SETTINGS,
  * WINDOW_UPDATE, RST_STREAM, PRIORITY, CONTINUATION, empty DATA, a request's HEADERS)
- * costs one; each HEADERS or DATA frame that we send earns some back, since clients send
- * a few of the others for each. A flood has nothing to earn; requests that are reset
+ * costs one, headers more when they are long, since a few bytes of them may stand for
+ * many fields. Each HEADERS or DATA frame that we send earns some back, since clients
+ * send a few of the others for each. A flood has nothing to earn; requests that are reset
  * before the answer have not either ("rapid reset"). */
 #include "wire/session.h"
 
@@ -24,16 +25,17 @@
 #define CLIENT_CONNECTION_WINDOW (16 * 1024 * 1024)
 #define CLIENT_STREAM_WINDOW     (4 * 1024 * 1024)
 #define CREDIT_PER_FRAME         4 /* of the budget, for HEADERS or DATA that we sent */
-#define SENT_FRAME_MAX           (16384 + 64)
+#define HEADER_BYTES_PER_COST    256
 
 static const uint8_t goaway_ping[8] = {'g', 'o', 'i', 'n', 'g', 'o', 'f', 'f'};
 
 /* ---- the budget ---- */
 
 /* 0, or what makes nghttp2 stop reading. */
-static int spend(struct wire *wire)
+static int spend(struct wire *wire, size_t cost)
 {
-    if (wire->side == WIRE_CLIENT || budget_spend(&wire->control, LIMIT_CONTROL_FRAMES)) {
+    if (wire->side == WIRE_CLIENT ||
+        budget_spend(&wire->control, cost, LIMIT_CONTROL_FRAMES)) {
         return 0;
     }
     wire->flooded = true;
@@ -54,11 +56,18 @@ static struct wire_call *find_call(struct wire *wire, int32_t stream_id)
 static int on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *head, void *owner)
 {
     (void)ng;
-    if (head->type == NGHTTP2_DATA &&
-        (head->length > 0 || (head->flags & NGHTTP2_FLAG_END_STREAM) != 0)) {
-        return 0;
+    switch (head->type) {
+    case NGHTTP2_DATA:
+        if (head->length > 0 || (head->flags & NGHTTP2_FLAG_END_STREAM) != 0) {
+            return 0;
+        }
+        return spend(owner, 1);
+    case NGHTTP2_HEADERS:
+    case NGHTTP2_CONTINUATION:
+        return spend(owner, 1 + head->length / HEADER_BYTES_PER_COST);
+    default:
+        return spend(owner, 1);
     }
-    return spend(owner);
 }
 
 static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, void *owner)
@@ -134,7 +143,7 @@ static int on_frame(nghttp2_session *ng, const nghttp2_frame *frame, void *owner
             call_input_ended(call);
         } else if (frame->hd.type == NGHTTP2_DATA && frame->hd.length > 0 &&
                    frame->hd.length == frame->data.padlen) {
-            return spend(wire); /* nothing but padding */
+            return spend(wire, 1); /* nothing but padding */
         }
         return 0;
     case NGHTTP2_PING:

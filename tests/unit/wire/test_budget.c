@@ -7,7 +7,7 @@ static bool spend_n(struct budget *b, int n, uint64_t max)
     bool ok = true;
 
     for (int i = 0; i < n; i++) {
-        ok = budget_spend(b, max) && ok;
+        ok = budget_spend(b, 1, max) && ok;
     }
     return ok;
 }
@@ -17,7 +17,8 @@ Test(budget, burst_up_to_the_maximum_passes)
     struct budget b = {0};
 
     cr_assert(spend_n(&b, 100, 100));
-    cr_assert_not(budget_spend(&b, 100));
+    cr_assert_not(budget_spend(&b, 1, 100));
+    cr_assert_not(budget_spend(&b, 1000, 100));
 }
 
 Test(budget, time_gives_back_at_the_rate)
@@ -28,7 +29,7 @@ Test(budget, time_gives_back_at_the_rate)
     cr_assert(spend_n(&b, 100, 100));
     budget_leak(&b, 100, 5500);
     cr_assert(spend_n(&b, 50, 100));
-    cr_assert_not(budget_spend(&b, 100));
+    cr_assert_not(budget_spend(&b, 1, 100));
     budget_leak(&b, 100, 99999);
     cr_assert(spend_n(&b, 100 - 1, 100));
 }

@@ -164,6 +164,30 @@ Test(hostile, hpack_bomb_ends_the_connection_early)
     raw_close(raw);
 }
 
+Test(hostile, long_headers_on_refused_streams_use_up_the_budget)
+{
+    struct raw *raw = raw_open();
+    bool ended = false;
+    int n = 0;
+
+    for (int32_t id = 1; id < 200; id += 2) { /* all streams that one may have */
+        raw_good_request(raw, id, 0);
+    }
+    for (int32_t id = 201; !ended && n < 10000; id += 2, n++) {
+        struct buf block = BUF_INIT(1 * MIB);
+
+        for (int i = 0; i < 16000; i++) {
+            buf_append(&block, "\x82", 1); /* :method GET, from the static table */
+        }
+        raw_request(raw, id, END_STREAM, &block);
+        ended = raw_feed(raw) != 0;
+        raw_collect(raw);
+    }
+    cr_assert_leq(n, LIMIT_CONTROL_FRAMES / 60);
+    cr_assert_eq(raw->goaway, NGHTTP2_ENHANCE_YOUR_CALM);
+    raw_close(raw);
+}
+
 Test(hostile, broken_hpack_ends_the_connection)
 {
     struct raw *raw = raw_open();
