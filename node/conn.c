@@ -66,6 +66,7 @@ struct conn {
     size_t n_sniffed;    /* bytes of the preface seen */
     uint64_t n_received; /* bytes in all */
     bool paused;         /* reading */
+    bool ended;          /* the client will send nothing more, and drained is not told */
     uint64_t since_ms;   /* accepted */
     size_t backlog;      /* at the last tick that saw it change */
     uint64_t moved_ms;   /* that tick */
@@ -280,6 +281,7 @@ static void on_ended(void *owner, bool reset)
     if (conn->state == CONN_GONE) {
         return;
     }
+    conn->ended = true;
     if (reset) {
         conn_move(conn, CONN_GONE);
     } else if (conn->state == CONN_HTTP1) {
@@ -378,6 +380,14 @@ static bool conn_is_done(const struct conn *conn)
     return true;
 }
 
+/* A client that ended its side gets its last answers at once, within a limit. */
+static bool has_room(const struct conn *conn)
+{
+    size_t backlog = conn_net(conn)->backlog(conn->stream);
+
+    return backlog < (conn->ended ? LIMIT_LAST_BYTES : STREAM_LOW);
+}
+
 /* One write at most. Frees a connection that has ended. */
 static void conn_flush(struct conn *conn)
 {
@@ -389,7 +399,7 @@ static void conn_flush(struct conn *conn)
         conn_free(conn, true);
         return;
     }
-    if (conn_net(conn)->backlog(conn->stream) >= STREAM_LOW) {
+    if (!has_room(conn)) {
         return; /* until drained */
     }
     buf_clear(&conns->out);
@@ -403,8 +413,12 @@ static void conn_flush(struct conn *conn)
         conn_free(conn, false);
         return;
     }
+    if (conn->ended && !has_room(conn)) {
+        conn_free(conn, false); /* it asked for too much, then ended its side */
+        return;
+    }
     update_reading(conn);
-    if (more && conn_net(conn)->backlog(conn->stream) < STREAM_LOW) {
+    if (more && has_room(conn)) {
         conn_mark(conn);
     }
 }
