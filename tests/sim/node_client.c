@@ -287,11 +287,13 @@ static void on_answered(void *owner, int code, const char *text, struct slice re
 {
     struct node_client *client = owner;
 
+    /* Now and then a client moves, so that every member is asked by somebody, also one
+     * that is cut off or stands still. */
+    client->leave = sim_rng_chance(&client->o.rng, code == GRPC_OK ? 80000 : 500000);
     if (code == GRPC_OK) {
         read_reply(client, reply);
         end_op(client, OP_DONE);
     } else {
-        client->leave = sim_rng_chance(&client->o.rng, 500000);
         end_op(client, failure(client, code, text));
     }
 }

@@ -13,6 +13,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "node/health.h"
 #include "tests/sim/linear.h"
 #include "tests/sim/node_audit.h"
 #include "tests/sim/node_client.h"
@@ -90,6 +91,25 @@ static struct node_member *some_member(struct run *run)
     return &run->cluster.members[i];
 }
 
+/* Any member, the leader more often: most of what can go wrong goes wrong there. */
+static struct node_member *victim(struct run *run)
+{
+    if (sim_rng_chance(&run->rng, 500000)) {
+        for (uint32_t i = 0; i < run->cluster.n_members; i++) {
+            struct node_member *member = &run->cluster.members[i];
+            struct health health;
+
+            if (member->node != NULL && !member->doomed) {
+                node_get_health(member->node, &health);
+                if (health.log.role == RAFTLOG_LEADER) {
+                    return member;
+                }
+            }
+        }
+    }
+    return some_member(run);
+}
+
 static void on_restart(void *owner, uint64_t number)
 {
     struct run *run = owner;
@@ -140,8 +160,8 @@ static void split(struct run *run)
 
 static void isolate(struct run *run, uint32_t member)
 {
-    bool inward = sim_rng_chance(&run->rng, 700000);
-    bool outward = !inward || sim_rng_chance(&run->rng, 500000);
+    bool inward = sim_rng_chance(&run->rng, 800000);
+    bool outward = !inward || sim_rng_chance(&run->rng, 700000);
 
     for (uint32_t other = 1; other <= run->cluster.n_members; other++) {
         sim_net_cut(sim_world_net(run->world), other, member, inward && other != member);
@@ -152,7 +172,7 @@ static void isolate(struct run *run, uint32_t member)
 static void strike(struct run *run, enum fault fault)
 {
     struct sim_net *net = sim_world_net(run->world);
-    struct node_member *member = some_member(run);
+    struct node_member *member = victim(run);
     uint64_t now = sim_world_now(run->world);
 
     switch (fault) {
@@ -282,7 +302,7 @@ static void start_clients(struct run *run)
             .n_keys = run->n_keys,
             .next_value = &run->next_value,
             .history = &run->history,
-            .think_ms_max = sim_rng_between(&run->rng, 10, 300),
+            .think_ms_max = sim_rng_between(&run->rng, 10, 600),
             .timeout_ms = sim_rng_between(&run->rng, 500, 8000),
             .rng = sim_rng_split(&run->rng),
         };
