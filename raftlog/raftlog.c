@@ -48,7 +48,7 @@ static void bootstrap(struct raftlog *log)
     store_flush(log->store);
 }
 
-/* The configuration that the store remembers must be the one we were told. */
+/* The configuration that the store remembers, if any, must be the one we were told. */
 static int check_configuration(struct raftlog *log, const char *dir, struct err *err)
 {
     struct slice ours = slice_of(log->configuration.base, log->configuration.len);
@@ -56,6 +56,9 @@ static int check_configuration(struct raftlog *log, const char *dir, struct err 
     struct raftlog_entry first = {0};
     struct slice theirs = anchor->configuration;
 
+    if (store_last_index(log->store) == 0) {
+        return 0;
+    }
     if (anchor->index == 0) {
         store_get(log->store, 1, &first);
         theirs = first.payload;
@@ -167,15 +170,15 @@ int raftlog_open(struct raftlog **out, const struct raftlog_options *options,
     if (rc != 0) {
         goto fail;
     }
-    if (store_last_index(log->store) == 0) {
-        bootstrap(log);
-    }
-    rc = check_configuration(log, options->dir, err);
+    rc = check_applied(log, options, err);
     if (rc == 0) {
-        rc = check_applied(log, options, err);
+        rc = check_configuration(log, options->dir, err);
     }
     if (rc != 0) {
         goto fail;
+    }
+    if (store_last_index(log->store) == 0) {
+        bootstrap(log);
     }
     start(log);
     *out = log;

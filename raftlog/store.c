@@ -226,7 +226,6 @@ int store_open(struct store **out, struct env *env, const char *dir, store_cb st
     store->stored = layout_last(&store->layout);
     store->tail_size = store->segment_bytes;
     spare_init(&store->spare, env, store->log_dir, store->segment_bytes);
-    spare_want(&store->spare, LIMIT_SPARE_STEP);
     *out = store;
     return 0;
 
@@ -443,6 +442,9 @@ void store_flush(struct store *store)
 {
     if (store->dead) {
         return;
+    }
+    if (store->spare.wanted == 0) { /* not in store_open: it may be closed at once */
+        spare_want(&store->spare, LIMIT_SPARE_STEP);
     }
     if (store->writing != NULL) {
         store->flush_wanted = true;

@@ -423,6 +423,7 @@ Test(store, failure_to_make_a_segment_ahead_does_no_harm)
 {
     reopen();
     sim_disk_fail_after(rig.sim, 0, -ENOSPC); /* the first call is for the next segment */
+    store_flush(rig.store);
     rig_settle(&rig);
     rig.payload_len = 3000;
     for (uint64_t index = 1; index <= 100; index++) {
