@@ -1,7 +1,6 @@
-/* A simulated disk: names, handles, failures. Contents are sim_file.c's.
- *
- * Two tables of names are kept, as seen and as durable, and the changes that lie between
- * them in order. */
+/* A simulated disk: handles, room, failures. Names are sim_names.c's, contents
+ * sim_file.c's.
+ */
 #include "tests/sim/sim_disk.h"
 
 #include <errno.h>
@@ -12,6 +11,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "tests/sim/sim_file.h"
+#include "tests/sim/sim_names.h"
 #include "tests/sim/sim_rng.h"
 
 #define NEVER       UINT64_MAX
@@ -19,39 +19,10 @@
 #define SOON        16 /* calls */
 #define CAPACITY    (300 * MIB)
 
-/* A file while a name or a handle refers to it. */
-struct inode {
-    unsigned refs;
-    bool locked;
-    struct sim_file *content; /* NULL: a directory */
-};
-
-struct name {
-    char *path;
-    struct inode *inode;
-};
-
-struct names {
-    struct name *items;
-    size_t n;
-    size_t room;
-};
-
-/* One change of names, not yet durable: to gets the inode (NULL: goes), from goes. */
-struct change {
-    char *from; /* or NULL */
-    char *to;
-    struct inode *inode;
-};
-
 struct sim_disk {
     struct disk disk;
     struct sim_rng rng;
-    struct names seen;
-    struct names durable;
-    struct change *changes;
-    size_t n_changes;
-    size_t changes_room;
+    struct sim_names names;
     uint64_t generation; /* of handles: one for each crash */
     uint64_t calls;
     uint64_t changes_made;
@@ -67,7 +38,7 @@ struct sim_disk {
 
 struct disk_file {
     struct sim_disk *sim;
-    struct inode *inode;
+    struct sim_inode *inode;
     uint64_t generation;
     bool read_only;
     bool holds_lock;
@@ -76,100 +47,6 @@ struct disk_file {
 static struct sim_disk *sim_of(struct disk *disk)
 {
     return (struct sim_disk *)disk;
-}
-
-/* ---- names ---- */
-
-static void drop(struct sim_disk *sim, struct inode *inode)
-{
-    if (inode != NULL && --inode->refs == 0) {
-        if (inode->content != NULL) {
-            sim->used -= sim_file_size(inode->content);
-            sim_file_free(inode->content);
-        }
-        free(inode);
-    }
-}
-
-static struct name *names_find(const struct names *names, const char *path)
-{
-    for (size_t i = 0; i < names->n; i++) {
-        if (strcmp(names->items[i].path, path) == 0) {
-            return &names->items[i];
-        }
-    }
-    return NULL;
-}
-
-static void names_remove(struct sim_disk *sim, struct names *names, const char *path)
-{
-    struct name *name = names_find(names, path);
-
-    if (name != NULL) {
-        drop(sim, name->inode);
-        free(name->path);
-        *name = names->items[--names->n];
-    }
-}
-
-static void names_put(struct sim_disk *sim, struct names *names, const char *path,
-                      struct inode *inode)
-{
-    inode->refs++;
-    names_remove(sim, names, path);
-    if (names->n == names->room) {
-        names->room = names->room > 0 ? names->room * 2 : 8;
-        names->items = mem_grow(names->items, names->room * sizeof(*names->items));
-    }
-    names->items[names->n++] = (struct name){.path = mem_strdup(path), .inode = inode};
-}
-
-static void apply(struct sim_disk *sim, struct names *names, const struct change *change)
-{
-    if (change->inode != NULL) {
-        names_put(sim, names, change->to, change->inode);
-    } else {
-        names_remove(sim, names, change->to);
-    }
-    if (change->from != NULL) {
-        names_remove(sim, names, change->from);
-    }
-}
-
-static void change_close(struct sim_disk *sim, struct change *change)
-{
-    drop(sim, change->inode);
-    free(change->from);
-    free(change->to);
-}
-
-/* Makes a change that all see at once and that is durable some time. */
-static void change_names(struct sim_disk *sim, const char *from, const char *to,
-                         struct inode *inode)
-{
-    struct change *change;
-
-    if (sim->n_changes == sim->changes_room) {
-        sim->changes_room = sim->changes_room > 0 ? sim->changes_room * 2 : 8;
-        sim->changes = mem_grow(sim->changes, sim->changes_room * sizeof(*sim->changes));
-    }
-    change = &sim->changes[sim->n_changes++];
-    *change = (struct change){.from = from != NULL ? mem_strdup(from) : NULL,
-                              .to = mem_strdup(to),
-                              .inode = inode};
-    if (inode != NULL) {
-        inode->refs++;
-    }
-    apply(sim, &sim->seen, change);
-    sim->changes_made++;
-}
-
-/* The length of the path's directory part. */
-static size_t parent_len(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-
-    return slash == NULL ? 0 : (size_t)(slash - path);
 }
 
 /* A directory's path without slashes at its end; the caller frees it. */
@@ -183,42 +60,11 @@ static char *plain(const char *path)
     return copy;
 }
 
-static bool is_root(const char *path, size_t len)
+static void change_names(struct sim_disk *sim, const char *from, const char *path,
+                         struct sim_inode *inode)
 {
-    return len == 0 || (len == 1 && (path[0] == '/' || path[0] == '.'));
-}
-
-static bool is_in(const char *path, const char *dir)
-{
-    size_t len = parent_len(path);
-
-    if (is_root(dir, strlen(dir))) {
-        return is_root(path, len);
-    }
-    return strlen(dir) == len && memcmp(path, dir, len) == 0;
-}
-
-static bool has_parent(const struct names *names, const char *path)
-{
-    size_t len = parent_len(path);
-
-    if (is_root(path, len)) {
-        return true;
-    }
-    for (size_t i = 0; i < names->n; i++) {
-        if (strlen(names->items[i].path) == len &&
-            memcmp(names->items[i].path, path, len) == 0) {
-            return names->items[i].inode->content == NULL;
-        }
-    }
-    return false;
-}
-
-static bool is_dir(const struct names *names, const char *path)
-{
-    struct name *name = names_find(names, path);
-
-    return is_root(path, strlen(path)) || (name != NULL && name->inode->content == NULL);
+    sim_names_change(&sim->names, from, path, inode);
+    sim->changes_made++;
 }
 
 /* ---- failures ---- */
@@ -267,14 +113,14 @@ static int sim_open(struct disk *disk, const char *path, int flags,
                     struct disk_file **out)
 {
     struct sim_disk *sim = sim_of(disk);
-    struct name *name = names_find(&sim->seen, path);
-    struct inode *inode = name != NULL ? name->inode : NULL;
+    struct sim_inode *inode = sim_names_find(&sim->names, path);
     int rc = gate(sim);
 
     if (rc < 0) {
         return rc;
     }
-    if (inode == NULL && (!(flags & DISK_CREATE) || !has_parent(&sim->seen, path))) {
+    if (inode == NULL &&
+        (!(flags & DISK_CREATE) || !sim_names_has_parent(&sim->names, path))) {
         return -ENOENT;
     }
     if (inode != NULL && flags & DISK_CREATE && flags & DISK_EXCLUSIVE) {
@@ -395,7 +241,7 @@ static void sim_close(struct disk_file *file)
             file->inode->locked = false;
         }
         file->sim->n_handles--;
-        drop(file->sim, file->inode);
+        sim_inode_drop(&file->sim->names, file->inode);
         free(file);
     }
 }
@@ -403,32 +249,32 @@ static void sim_close(struct disk_file *file)
 static int sim_rename(struct disk *disk, const char *from, const char *to)
 {
     struct sim_disk *sim = sim_of(disk);
-    struct name *name = names_find(&sim->seen, from);
+    struct sim_inode *inode = sim_names_find(&sim->names, from);
     int rc = gate(sim);
 
     if (rc < 0) {
         return rc;
     }
-    if (name == NULL || !has_parent(&sim->seen, to)) {
+    if (inode == NULL || !sim_names_has_parent(&sim->names, to)) {
         return -ENOENT;
     }
-    change_names(sim, from, to, name->inode);
+    change_names(sim, from, to, inode);
     return 0;
 }
 
 static int sim_unlink(struct disk *disk, const char *path)
 {
     struct sim_disk *sim = sim_of(disk);
-    struct name *name = names_find(&sim->seen, path);
+    struct sim_inode *inode = sim_names_find(&sim->names, path);
     int rc = gate(sim);
 
     if (rc < 0) {
         return rc;
     }
-    if (name == NULL) {
+    if (inode == NULL) {
         return -ENOENT;
     }
-    if (name->inode->content == NULL) {
+    if (inode->content == NULL) {
         return -EISDIR;
     }
     change_names(sim, NULL, path, NULL);
@@ -441,33 +287,18 @@ static int sim_mkdir(struct disk *disk, const char *path)
     char *dir = plain(path);
     int rc = gate(sim);
 
-    if (rc == 0 && (is_root(dir, strlen(dir)) || names_find(&sim->seen, dir) != NULL)) {
+    if (rc == 0 && (sim_names_is_dir(&sim->names, dir) ||
+                    sim_names_find(&sim->names, dir) != NULL)) {
         rc = -EEXIST;
     }
-    if (rc == 0 && !has_parent(&sim->seen, dir)) {
+    if (rc == 0 && !sim_names_has_parent(&sim->names, dir)) {
         rc = -ENOENT;
     }
     if (rc == 0) {
-        change_names(sim, NULL, dir, mem_zero(sizeof(struct inode)));
+        change_names(sim, NULL, dir, mem_zero(sizeof(struct sim_inode)));
     }
     free(dir);
     return rc;
-}
-
-/* Makes the changes in one directory durable. */
-static void settle_names(struct sim_disk *sim, const char *dir)
-{
-    size_t kept = 0;
-
-    for (size_t i = 0; i < sim->n_changes; i++) {
-        if (is_in(sim->changes[i].to, dir)) {
-            apply(sim, &sim->durable, &sim->changes[i]);
-            change_close(sim, &sim->changes[i]);
-        } else {
-            sim->changes[kept++] = sim->changes[i];
-        }
-    }
-    sim->n_changes = kept;
 }
 
 static int sim_sync_dir(struct disk *disk, const char *path)
@@ -476,11 +307,11 @@ static int sim_sync_dir(struct disk *disk, const char *path)
     char *dir = plain(path);
     int rc = gate(sim);
 
-    if (rc == 0 && !is_dir(&sim->seen, dir)) {
+    if (rc == 0 && !sim_names_is_dir(&sim->names, dir)) {
         rc = -ENOENT;
     }
     if (rc == 0) {
-        settle_names(sim, dir);
+        sim_names_sync(&sim->names, dir);
     }
     free(dir);
     return rc;
@@ -493,14 +324,14 @@ static int sim_list(struct disk *disk, const char *path,
     char *dir = plain(path);
     int rc = gate(sim);
 
-    if (rc == 0 && !is_dir(&sim->seen, dir)) {
+    if (rc == 0 && !sim_names_is_dir(&sim->names, dir)) {
         rc = -ENOENT;
     }
-    for (size_t i = 0; rc == 0 && i < sim->seen.n; i++) {
-        const char *at = sim->seen.items[i].path;
+    for (size_t i = 0; rc == 0 && i < sim->names.seen.n; i++) {
+        const char *at = sim->names.seen.items[i].path;
         const char *slash = strrchr(at, '/');
 
-        if (is_in(at, dir) && !each(owner, slash != NULL ? slash + 1 : at)) {
+        if (sim_names_is_in(at, dir) && !each(owner, slash != NULL ? slash + 1 : at)) {
             break;
         }
     }
@@ -559,37 +390,18 @@ struct sim_disk *sim_disk_new(uint64_t seed)
 
     sim->disk.ops = &ops;
     sim->rng.state = seed;
+    sim->names.used = &sim->used;
     sim->die_at = NEVER;
     sim->fail_at = NEVER;
     sim->capacity = CAPACITY;
     return sim;
 }
 
-static void names_clear(struct sim_disk *sim, struct names *names)
-{
-    while (names->n > 0) {
-        names_remove(sim, names, names->items[names->n - 1].path);
-    }
-    free(names->items);
-    *names = (struct names){0};
-}
-
-static void clear_changes(struct sim_disk *sim)
-{
-    for (size_t i = 0; i < sim->n_changes; i++) {
-        change_close(sim, &sim->changes[i]);
-    }
-    sim->n_changes = 0;
-}
-
 void sim_disk_free(struct sim_disk *sim)
 {
     if (sim != NULL) {
         CHECK(sim->n_handles == 0);
-        clear_changes(sim);
-        names_clear(sim, &sim->seen);
-        names_clear(sim, &sim->durable);
-        free(sim->changes);
+        sim_names_close(&sim->names);
         free(sim);
     }
 }
@@ -599,66 +411,18 @@ struct disk *sim_disk_as_disk(struct sim_disk *sim)
     return &sim->disk;
 }
 
-/* Each directory keeps its first few changes: whether change i is kept, given those of
- * the changes before. */
-static bool is_kept(struct sim_disk *sim, const bool *kept, size_t i)
-{
-    const char *path = sim->changes[i].to;
-    size_t len = parent_len(path);
-
-    for (size_t j = i; j-- > 0;) {
-        const char *other = sim->changes[j].to;
-
-        if (parent_len(other) == len && memcmp(other, path, len) == 0) {
-            if (!kept[j]) {
-                return false;
-            }
-            break;
-        }
-    }
-    return sim_rng_chance(&sim->rng, 600000);
-}
-
-static void crash_names(struct sim_disk *sim)
-{
-    bool *kept = mem_zero(sim->n_changes);
-    bool again = true;
-
-    for (size_t i = 0; i < sim->n_changes; i++) {
-        kept[i] = is_kept(sim, kept, i);
-        if (kept[i]) {
-            apply(sim, &sim->durable, &sim->changes[i]);
-        }
-    }
-    free(kept);
-    clear_changes(sim);
-    /* What is in a directory that is gone is gone. */
-    while (again) {
-        again = false;
-        for (size_t i = 0; i < sim->durable.n; i++) {
-            if (!has_parent(&sim->durable, sim->durable.items[i].path)) {
-                names_remove(sim, &sim->durable, sim->durable.items[i].path);
-                again = true;
-                break;
-            }
-        }
-    }
-}
-
 void sim_disk_crash(struct sim_disk *sim)
 {
-    crash_names(sim);
-    names_clear(sim, &sim->seen);
-    for (size_t i = 0; i < sim->durable.n; i++) {
-        struct name *name = &sim->durable.items[i];
+    sim_names_crash(&sim->names, &sim->rng);
+    for (size_t i = 0; i < sim->names.seen.n; i++) {
+        struct sim_inode *inode = sim->names.seen.items[i].inode;
 
-        name->inode->locked = false;
-        if (name->inode->content != NULL) {
-            sim->used -= sim_file_size(name->inode->content);
-            sim_file_crash(name->inode->content, &sim->rng);
-            sim->used += sim_file_size(name->inode->content);
+        inode->locked = false;
+        if (inode->content != NULL) {
+            sim->used -= sim_file_size(inode->content);
+            sim_file_crash(inode->content, &sim->rng);
+            sim->used += sim_file_size(inode->content);
         }
-        names_put(sim, &sim->seen, name->path, name->inode);
     }
     sim->generation++;
     sim->die_at = NEVER;
@@ -709,8 +473,8 @@ void sim_disk_set_capacity(struct sim_disk *sim, uint64_t bytes)
 
 void sim_disk_flip(struct sim_disk *sim, const char *path, uint64_t offset, uint8_t mask)
 {
-    struct name *name = names_find(&sim->seen, path);
+    struct sim_inode *inode = sim_names_find(&sim->names, path);
 
-    CHECK(name != NULL && name->inode->content != NULL);
-    sim_file_flip(name->inode->content, offset, mask);
+    CHECK(inode != NULL && inode->content != NULL);
+    sim_file_flip(inode->content, offset, mask);
 }

@@ -113,7 +113,8 @@ static void touch(struct sim_file *file, struct sim_rng *rng, size_t number, siz
     for (size_t i = first; i <= last; i++) {
         bool cut = file->shrunk_to < number * BLOCK_SIZE + (i + 1) * SECTOR_SIZE;
 
-        /* Where the file had ended, an earlier state may belong to blocks it gave away. */
+        /* Where the file had ended, an earlier state may belong to blocks it gave away.
+         */
         if ((block->dirty >> i & 1) == 0 || (!cut && sim_rng_chance(rng, 250000))) {
             memcpy(block->durable + i * SECTOR_SIZE, block->now + i * SECTOR_SIZE,
                    SECTOR_SIZE);
