@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "base/disk_posix.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "node/node.h"
@@ -18,6 +19,7 @@
 #include "tests/sim/sim_net.h"
 #include "tests/sim/sim_rpc.h"
 #include "tests/sim/sim_world.h"
+#include "wire/wire.h"
 
 #define MEMBERS_MAX 3
 #define CLIENT_HOST 9
@@ -209,14 +211,45 @@ static inline void drop_answer(void)
     answered = false;
 }
 
-/* Sends a request and does not wait. */
+/* Sends a request with metadata (name, value ... NULL) and does not wait. */
+static inline void begin_with(const char *path, const void *request,
+                              const ProtobufCMessageDescriptor *reply_type,
+                              uint64_t timeout_ms, const char *const *metadata)
+{
+    struct net *net = sim_host_env(client_host)->net;
+    struct buf out = BUF_INIT(8 * MIB);
+    uint8_t *room;
+
+    drop_answer();
+    answer_type = reply_type;
+    client.heard = false;
+    buf_clear(&client.reply);
+    client.call =
+        wire_call(client.wire, path, "test", (int64_t)timeout_ms * 1000000, metadata);
+    cr_assert_not_null(client.call);
+    room = wire_message_begin(client.call, protobuf_c_message_get_packed_size(request));
+    protobuf_c_message_pack(request, room);
+    wire_half_close(client.call);
+    while (wire_collect(client.wire, &out, MIB)) {
+    }
+    net->ops->write(client.stream, buf_slice(&out));
+    buf_close(&out);
+}
+
 static inline void begin(const char *path, const void *request,
                          const ProtobufCMessageDescriptor *reply_type,
                          uint64_t timeout_ms)
 {
-    drop_answer();
-    answer_type = reply_type;
-    sim_rpc_call(&client, path, request, timeout_ms);
+    begin_with(path, request, reply_type, timeout_ms, NULL);
+}
+
+static inline int wait_answer(void)
+{
+    for (int i = 0; i < 20000 && !answered; i++) {
+        run_ms(1);
+    }
+    cr_assert(answered, "not answered within 20 s");
+    return answer_code;
 }
 
 /* Sends a request and waits for its answer, whose code is returned. */
@@ -224,11 +257,7 @@ static inline int ask(const char *path, const void *request,
                       const ProtobufCMessageDescriptor *reply_type)
 {
     begin(path, request, reply_type, 20000);
-    for (int i = 0; i < 20000 && !answered; i++) {
-        run_ms(1);
-    }
-    cr_assert(answered, "%s was not answered within 20 s", path);
-    return answer_code;
+    return wait_answer();
 }
 
 static inline int put(const char *key, const char *value)

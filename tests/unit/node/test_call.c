@@ -276,3 +276,78 @@ Test(call_cut_off, leadership_moves_where_it_is_told)
                  GRPC_FAILED_PRECONDITION);
     cr_assert_str_eq(answer_text, "etcdserver: not leader");
 }
+
+Test(call_cut_off, who_requires_a_leader_is_told_at_once_that_there_is_none)
+{
+    static const char *const metadata[] = {"hasleader", "true", NULL};
+    Etcdserverpb__RangeRequest req = ETCDSERVERPB__RANGE_REQUEST__INIT;
+    uint64_t before;
+
+    cut_off();
+    req.key.data = (uint8_t *)"k";
+    req.key.len = 1;
+    req.serializable = true;
+    before = sim_world_now(world);
+    begin_with("/etcdserverpb.KV/Range", &req, NULL, 5000, metadata);
+
+    cr_assert_eq(wait_answer(), GRPC_UNAVAILABLE);
+    cr_assert_str_eq(answer_text, "etcdserver: no leader");
+    cr_assert_leq(sim_world_now(world) - before, 50 * SIM_MS);
+}
+
+Test(call, a_full_store_refuses_puts_and_still_takes_deletes)
+{
+    Etcdserverpb__DeleteRangeRequest del = ETCDSERVERPB__DELETE_RANGE_REQUEST__INIT;
+
+    put("k", "v");
+    members[1].config.quota_bytes = 1;
+
+    cr_assert_eq(put("k", "w"), GRPC_RESOURCE_EXHAUSTED);
+    cr_assert_str_eq(answer_text, "etcdserver: mvcc: database space exceeded");
+    del.key.data = (uint8_t *)"k";
+    del.key.len = 1;
+    cr_assert_eq(ask("/etcdserverpb.KV/DeleteRange", &del,
+                     &etcdserverpb__delete_range_response__descriptor),
+                 GRPC_OK);
+    members[1].config.quota_bytes = 0;
+    cr_assert_eq(put("k", "w"), GRPC_OK, "the limit ends by itself");
+}
+
+Test(call, a_second_request_message_is_one_too_many)
+{
+    Etcdserverpb__RangeRequest req = ETCDSERVERPB__RANGE_REQUEST__INIT;
+    struct net *net = sim_host_env(client_host)->net;
+    struct buf out = BUF_INIT(MIB);
+
+    client.call = wire_call(client.wire, "/etcdserverpb.KV/Range", "test", -1, NULL);
+    for (int i = 0; i < 2; i++) {
+        wire_message_begin(client.call, protobuf_c_message_get_packed_size(&req.base));
+    }
+    wire_half_close(client.call);
+    while (wire_collect(client.wire, &out, MIB)) {
+    }
+    net->ops->write(client.stream, buf_slice(&out));
+    buf_close(&out);
+
+    cr_assert_eq(wait_answer(), GRPC_INTERNAL);
+    cr_assert_not_null(strstr(answer_text, "multiple request messages"));
+}
+
+Test(call, a_stream_that_could_stay_open_ends_when_the_member_stops)
+{
+    Grpc__Health__V1__HealthCheckRequest req =
+        GRPC__HEALTH__V1__HEALTH_CHECK_REQUEST__INIT;
+
+    begin("/grpc.health.v1.Health/Watch", &req, NULL, 100000);
+    run_ms(200);
+    cr_assert(client.heard);
+    cr_assert_not(answered);
+    node_stop(members[1].node);
+    run_ms(200);
+
+    cr_assert(answered);
+    cr_assert_eq(answer_code, GRPC_UNAVAILABLE);
+    cr_assert_str_eq(answer_text, "etcdserver: server stopped");
+    run_ms(500);
+    cr_assert(node_stopped(members[1].node));
+}
