@@ -279,7 +279,7 @@ static int decode(struct client *client, const struct client_method *method,
                   struct arena *arena, void *reply, struct err *err)
 {
     const ProtobufCMessage *message =
-        api_decode(method->reply, buf_slice(&client->reply), arena, err);
+        api_decode_own(method->reply, buf_slice(&client->reply), arena, err);
 
     buf_trim(&client->reply, 0);
     if (message == NULL) {

@@ -139,7 +139,7 @@ static bool acceptable(struct machine *m, uint64_t from, uint64_t sequence,
     bool ok = false;
 
     if (bytes.len <= MACHINE_COMMAND_MAX) {
-        command = (const Kvd__Command__Command *)api_decode(
+        command = (const Kvd__Command__Command *)api_decode_own(
             &kvd__command__command__descriptor, bytes, &m->arena, &err);
         ok = command != NULL && command->origin == from &&
              command->sequence == sequence &&

@@ -77,8 +77,8 @@ static int decode_frame(const uint8_t *frame, size_t body_len, struct arena *are
     if (descriptor == NULL) {
         return 0;
     }
-    message = api_decode(descriptor, slice_of(frame + LINK_HEADER_SIZE, body_len), arena,
-                         &inner);
+    message = api_decode_own(descriptor, slice_of(frame + LINK_HEADER_SIZE, body_len),
+                             arena, &inner);
     if (message == NULL) {
         return err_set(err, ERR_CORRUPT, "peer frame of type %d, body at offset %d: %s",
                        (int)type, LINK_HEADER_SIZE, inner.text);
