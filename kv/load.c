@@ -47,12 +47,16 @@ static bool row_makes_sense(const struct kv *kv, const struct load *load,
            row->created <= row->rev;
 }
 
-/* Against the version before, which only compaction can have removed. */
+/* Against the version before, which only compaction can have removed; a tombstone that it
+ * was to remove may still be there. */
 static bool row_continues(const struct kv *kv, const struct key *key,
                           const struct row *row, const struct version *version)
 {
     if (key != NULL) {
-        return row->prev == key->seq && key_accepts(key, version);
+        bool gone = !key_is_live(key) && key->rev < kv->meta.compact_revision;
+
+        return (row->prev == key->seq || (row->prev == 0 && gone)) &&
+               key_accepts(key, version);
     }
     return row->prev == 0 ? row->number == 1 : kv->meta.compact_revision >= 0;
 }

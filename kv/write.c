@@ -55,6 +55,16 @@ static void append(struct write *write, struct index_place *place, struct row *r
     write->n++;
 }
 
+/* A tombstone below the compact revision is gone, whether or not a slice of compaction
+ * has come by: rows must be the same on every member. */
+static int64_t prev_of(const struct kv *kv, const struct key *key)
+{
+    if (key == NULL || (!key_is_live(key) && key->rev < kv->meta.compact_revision)) {
+        return 0;
+    }
+    return key->seq;
+}
+
 Etcdserverpb__PutResponse *write_put(struct write *write,
                                      const Etcdserverpb__PutRequest *req,
                                      struct reply *reply)
@@ -80,7 +90,7 @@ Etcdserverpb__PutResponse *write_put(struct write *write,
     if (req->ignore_value) {
         row.value = old.value; /* empty if this txn deleted the key after the check */
     }
-    row.prev = key != NULL ? key->seq : 0;
+    row.prev = prev_of(kv, key);
     row.created = live ? key->created : write->rev;
     row.number = live ? key->number + 1 : 1;
     row.lease = req->ignore_lease && live ? key->lease : req->lease;

@@ -90,7 +90,8 @@ static inline void fixture_prepare(struct fixture *fx)
     mkdir("build/kv-tests", 0777);
     snprintf(fx->dir, sizeof(fx->dir), "build/kv-tests/XXXXXX");
     cr_assert_not_null(mkdtemp(fx->dir));
-    snprintf(fx->path, sizeof(fx->path), "%s/state-1.db", fx->dir);
+    strcpy(fx->path, fx->dir);
+    strcat(fx->path, "/state-1.db");
 }
 
 static inline void fixture_open(struct fixture *fx)
@@ -440,15 +441,18 @@ static inline void show(struct text *text, const char *format, ...)
 
 static inline void show(struct text *text, const char *format, ...)
 {
-    char piece[512];
+    char *piece = NULL;
     va_list args;
+    int len;
 
     va_start(args, format);
-    vsnprintf(piece, sizeof(piece), format, args);
+    len = vasprintf(&piece, format, args);
     va_end(args);
-    text->bytes = mem_grow(text->bytes, text->len + strlen(piece) + 1);
-    strcpy(text->bytes + text->len, piece);
-    text->len += strlen(piece);
+    cr_assert(len >= 0);
+    text->bytes = mem_grow(text->bytes, text->len + (size_t)len + 1);
+    memcpy(text->bytes + text->len, piece, (size_t)len + 1);
+    text->len += (size_t)len;
+    free(piece);
 }
 
 /* key=value(created,mod,version) */
@@ -541,7 +545,7 @@ static inline void expect_outcome(enum api_status status, const ProtobufCMessage
 {
     char *got = show_outcome(status, res);
 
-    cr_expect_str_eq(got, want, "got  %s\nwant %s", got, want);
+    cr_assert_str_eq(got, want, "got  %s\nwant %s", got, want);
     free(got);
 }
 

@@ -1,0 +1,308 @@
+/* Opening and closing: what is kept, what is refused, and that a refused file is
+ * untouched. */
+#include <sqlite3.h>
+
+#include "base/log.h"
+#include "tests/unit/kv/fixture.h"
+
+static struct fixture fx;
+
+static void drop_line(void *owner, const char *line)
+{
+}
+
+static void prepare(void)
+{
+    log_redirect(drop_line, NULL);
+    fixture_prepare(&fx);
+}
+
+static void close_store(void)
+{
+    fixture_close(&fx);
+}
+
+TestSuite(kv, .init = prepare, .fini = close_store);
+
+static void open_store(void)
+{
+    cr_assert_eq(fixture_try_open(&fx), 0, "%s", fx.err.text);
+}
+
+/* Runs SQL on the closed file. */
+static void sql(const char *text)
+{
+    sqlite3 *conn = NULL;
+    char *message = NULL;
+
+    cr_assert_eq(sqlite3_open(fx.path, &conn), SQLITE_OK);
+    cr_assert_eq(sqlite3_exec(conn, text, NULL, NULL, &message), SQLITE_OK, "%s",
+                 message);
+    sqlite3_close(conn);
+}
+
+static void expect_refused(int code, const char *part)
+{
+    cr_expect_eq(fixture_try_open(&fx), code, "%s", err_name(fx.err.code));
+    cr_expect_null(fx.kv);
+    cr_expect_not_null(strstr(fx.err.text, part), "%s", fx.err.text);
+    cr_expect_not_null(strstr(fx.err.text, fx.path), "%s", fx.err.text);
+}
+
+static struct slice file_bytes(void)
+{
+    FILE *file = fopen(fx.path, "r");
+    uint8_t *bytes = arena_alloc(&fx.arena, 8 * MIB);
+    size_t len;
+
+    cr_assert_not_null(file);
+    len = fread(bytes, 1, 8 * MIB, file);
+    fclose(file);
+    return slice_of(bytes, len);
+}
+
+/* ---- what is kept ---- */
+
+Test(kv, everything_is_there_after_a_restart)
+{
+    uint64_t hash;
+
+    open_store();
+    put(&fx, "a", "1");
+    put(&fx, "b", "1");
+    put(&fx, "a", "2");
+    remove_keys(&fx, "b", NULL);
+    run_compact(&fx, 3);
+    hash = kv_state_hash(fx.kv);
+    fixture_reopen(&fx);
+
+    cr_expect_eq(kv_applied_index(fx.kv), 5);
+    cr_expect_eq(kv_applied_term(fx.kv), 1);
+    cr_expect_eq(kv_cluster_ms(fx.kv), 50);
+    cr_expect_eq(kv_revision(fx.kv), 5);
+    cr_expect_eq(kv_compact_revision(fx.kv), 3);
+    cr_expect_eq(kv_state_hash(fx.kv), hash);
+    expect_get(&fx, "a", "", 0, "@5 #1 a=2(2,4,2)");
+    expect_get(&fx, "a", "", 3, "@5 #2 a=1(2,2,1) b=1(3,3,1)");
+}
+
+Test(kv, files_are_for_the_owner_alone)
+{
+    struct stat st;
+    char wal[sizeof(fx.path) + 8];
+
+    open_store();
+    put(&fx, "a", "1");
+    snprintf(wal, sizeof(wal), "%s-wal", fx.path);
+    cr_assert_eq(stat(fx.path, &st), 0);
+    cr_expect_eq(st.st_mode & 0777, 0600);
+    cr_assert_eq(stat(wal, &st), 0);
+    cr_expect_eq(st.st_mode & 0777, 0600);
+}
+
+Test(kv, close_folds_the_wal_into_the_file)
+{
+    char wal[sizeof(fx.path) + 8];
+
+    open_store();
+    put(&fx, "a", "1");
+    fixture_stop(&fx);
+
+    snprintf(wal, sizeof(wal), "%s-wal", fx.path);
+    cr_expect_neq(access(wal, F_OK), 0);
+}
+
+Test(kv, close_of_nothing_is_fine)
+{
+    kv_close(NULL);
+}
+
+Test(kv, several_stores_live_in_one_process)
+{
+    struct fixture other;
+
+    open_store();
+    fixture_open(&other);
+    put(&fx, "a", "1");
+    put(&other, "a", "2");
+    put(&other, "b", "2");
+    expect_get(&fx, "a", "", 0, "@2 #1 a=1(2,2,1)");
+    expect_get(&other, "a", "", 0, "@3 #2 a=2(2,2,1) b=2(3,3,1)");
+    fixture_close(&other);
+}
+
+Test(kv, file_of_length_zero_is_a_fresh_store)
+{
+    fclose(fopen(fx.path, "w"));
+    open_store();
+    cr_expect_eq(kv_revision(fx.kv), 1);
+}
+
+/* ---- what is refused ---- */
+
+Test(kv, newer_format_is_refused_and_left_alone)
+{
+    struct slice before;
+    struct slice after;
+
+    open_store();
+    put(&fx, "a", "1");
+    fixture_stop(&fx);
+    sql("PRAGMA user_version = 2");
+    before = file_bytes();
+    expect_refused(ERR_VERSION, "written in format 2");
+    after = file_bytes();
+
+    cr_expect(slice_eq(before, after));
+}
+
+Test(kv, database_of_another_program_is_refused)
+{
+    sql("CREATE TABLE history (x); PRAGMA application_id = 1");
+    expect_refused(ERR_INVALID, "another program");
+}
+
+Test(kv, file_that_is_no_database_is_refused)
+{
+    FILE *file = fopen(fx.path, "w");
+
+    for (int i = 0; i < 1000; i++) {
+        fputs("not a database\n", file);
+    }
+    fclose(file);
+    expect_refused(ERR_CORRUPT, "not a database");
+}
+
+Test(kv, directory_that_is_missing_is_refused)
+{
+    char path[sizeof(fx.path)];
+
+    strcpy(path, fx.path);
+    strcpy(fx.path, fx.dir);
+    strcat(fx.path, "/nowhere/state.db");
+    expect_refused(ERR_IO, "No such file");
+    strcpy(fx.path, path);
+}
+
+/* Each of these is one lie in the file. */
+static const struct lie {
+    const char *sql;
+    const char *part;
+} lies[] = {
+    {"UPDATE meta SET applied_index = applied_index + 1", "meta row"},
+    {"UPDATE meta SET revision = 1", "meta row"},
+    {"UPDATE meta SET state_sum = 0", "meta row"},
+    {"DELETE FROM meta", "meta row"},
+    {"DELETE FROM history WHERE seq = 1", "contradicts"},
+    {"DELETE FROM history WHERE seq = 3", "holds 3 rows and should hold 4"},
+    {"UPDATE history SET seq = 9 WHERE seq = 4", "contradicts"},
+    {"UPDATE history SET rev = 99 WHERE seq = 4", "contradicts"},
+    {"UPDATE history SET rev = 2 WHERE seq = 3", "contradicts"},
+    {"UPDATE history SET key = x'61' WHERE seq = 3", "contradicts"},
+    {"UPDATE history SET key = x'' WHERE seq = 1", "contradicts"},
+    {"UPDATE history SET number = 5 WHERE seq = 2", "contradicts"},
+    {"UPDATE history SET created = 3 WHERE seq = 2", "contradicts"},
+    {"UPDATE history SET prev = 0 WHERE seq = 2", "contradicts"},
+    {"UPDATE history SET number = 0 WHERE seq = 2", "contradicts"},
+    {"UPDATE history SET prev = 7 WHERE seq = 3", "contradicts"},
+    {"INSERT INTO history VALUES (5, 5, 0, 5, 1, 0, 0, x'63', x'')", "contradicts"},
+    {"INSERT INTO member VALUES (1, x'ffff')", "member"},
+};
+
+Test(kv, contradictions_are_found_at_open)
+{
+    open_store();
+    put(&fx, "a", "1");
+    put(&fx, "a", "2");
+    put(&fx, "b", "1");
+    remove_keys(&fx, "a", NULL);
+    fixture_stop(&fx);
+
+    for (size_t i = 0; i < ARRAY_LEN(lies); i++) {
+        char copy[160];
+        char command[400];
+
+        snprintf(copy, sizeof(copy), "%s/copy", fx.dir);
+        snprintf(command, sizeof(command), "cp %s %s", fx.path, copy);
+        cr_assert_eq(system(command), 0);
+        sql(lies[i].sql);
+        expect_refused(ERR_CORRUPT, lies[i].part);
+        cr_assert_eq(rename(copy, fx.path), 0);
+    }
+    open_store();
+}
+
+/* ---- bit rot ---- */
+
+enum { KEYS = 60 };
+
+#define LONG_VALUE "some value that is long enough to be hit by a flipped bit somewhere"
+
+/* Every answer is right, or reading ends in a fatal error; false: a key is missing. */
+static bool all_keys_answer(void)
+{
+    for (int i = 0; i < KEYS && fx.n_fatal == 0; i++) {
+        Etcdserverpb__RangeResponse *res = NULL;
+        enum api_status status;
+        char key[16];
+        char want[160];
+
+        snprintf(key, sizeof(key), "key%03d", i);
+        snprintf(want, sizeof(want), "@%d #1 %s=" LONG_VALUE "(%d,%d,1)", KEYS + 1, key,
+                 i + 2, i + 2);
+        status = run_range(&fx, range_new(&fx, key, NULL), &res);
+        if (fx.n_fatal == 0 && res->n_kvs == 0) {
+            return false;
+        }
+        if (fx.n_fatal == 0) {
+            expect_outcome(status, (ProtobufCMessage *)res, want);
+        }
+    }
+    return true;
+}
+
+static void write_file(struct slice bytes, size_t flipped)
+{
+    FILE *file = fopen(fx.path, "w");
+
+    cr_assert_eq(fwrite(bytes.ptr, 1, bytes.len, file), bytes.len);
+    fseek(file, (long)flipped, SEEK_SET);
+    fputc(bytes.ptr[flipped] ^ 0x41, file);
+    fclose(file);
+}
+
+/* One byte after another: refused, or found when it is read, or without effect, but never
+ * a crash and never another answer. */
+Test(kv, flipped_bytes_are_refused_found_or_harmless, .timeout = 120)
+{
+    struct slice good;
+    int n_refused = 0;
+    int n_found = 0;
+
+    open_store();
+    for (int i = 0; i < KEYS; i++) {
+        char key[16];
+
+        snprintf(key, sizeof(key), "key%03d", i);
+        put(&fx, key, LONG_VALUE);
+    }
+    fixture_stop(&fx);
+    good = file_bytes();
+
+    for (size_t at = 0; at < good.len; at += 37) {
+        write_file(good, at);
+        fx.n_fatal = 0;
+        if (fixture_try_open(&fx) != 0) {
+            n_refused++;
+        } else if (!all_keys_answer()) {
+            /* A name was hit: only the rescan can know. */
+            cr_expect_not(kv_rescan_step(fx.kv), "at %zu", at);
+        } else {
+            n_found += fx.n_fatal;
+        }
+        fixture_stop(&fx);
+    }
+    write_file(good, 0);
+    cr_expect_gt(n_refused, 0);
+    cr_expect_gt(n_found, 0);
+}
