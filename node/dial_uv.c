@@ -1,10 +1,10 @@
 /* Connecting.
  *
  * Happy path: dial_uv_connect starts the lookup (on libuv's threads; a numeric address
- * comes back at once), on_resolved tries the first address, on_connect hands the stream
- * over. What can fail: the lookup, told like a failed connect; an address, then the next
- * one is tried on a new socket; all of them, then the stream fails, as refused when each
- * one was refused: nobody listens there, the process is gone. */
+ * needs none), on_resolved tries the first address, on_connect hands the stream over.
+ * What can fail: the lookup, told like a failed connect; an address, then the next one is
+ * tried on a new socket; all of them, then the stream fails, as refused when each one was
+ * refused: nobody listens there, the process is gone. */
 #include "node/dial_uv.h"
 
 #include <netdb.h>
@@ -85,25 +85,50 @@ static void on_resolved(uv_getaddrinfo_t *req, int rc, struct addrinfo *found)
     }
 }
 
-struct stream *dial_uv_connect(struct net *net, const char *address,
-                               const struct stream_events *events, void *owner)
+/* A numeric address needs neither a name service nor one of libuv's threads. */
+static bool resolve_numeric(struct dial *dial, const struct address *to)
+{
+    static const struct addrinfo hints = {
+        .ai_socktype = SOCK_STREAM,
+        .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV,
+    };
+
+    return getaddrinfo(to->host, to->port, &hints, &dial->all) == 0;
+}
+
+static int resolve(struct dial *dial, const struct address *to)
 {
     static const struct addrinfo hints = {
         .ai_socktype = SOCK_STREAM,
         .ai_flags = AI_NUMERICSERV,
     };
+    uv_loop_t *loop = dial->stream->net->loop;
+    int rc = uv_getaddrinfo(loop, &dial->lookup, on_resolved, to->host, to->port, &hints);
+
+    dial->looking_up = rc == 0;
+    return rc;
+}
+
+struct stream *dial_uv_connect(struct net *net, const char *address,
+                               const struct stream_events *events, void *owner)
+{
     struct net_uv *uv = container_of(net, struct net_uv, net);
     struct stream *s = stream_uv_dialing(uv, events, owner);
+    struct dial *dial = mem_zero(sizeof(*dial));
     struct address to;
     int rc;
 
-    s->dial = mem_zero(sizeof(*s->dial));
-    *s->dial = (struct dial){.stream = s, .all_refused = true};
+    dial->stream = s;
+    dial->all_refused = true;
+    s->dial = dial;
     rc = address_parse(&to, address, NULL);
+    if (rc == 0 && resolve_numeric(dial, &to)) {
+        dial->at = dial->all;
+        try_address(s);
+        return s;
+    }
     if (rc == 0) {
-        rc = uv_getaddrinfo(uv->loop, &s->dial->lookup, on_resolved, to.host, to.port,
-                            &hints);
-        s->dial->looking_up = rc == 0;
+        rc = resolve(dial, &to);
     }
     if (rc != 0) {
         attempt_failed(s, rc);
