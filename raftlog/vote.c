@@ -95,7 +95,9 @@ static int read_slots(struct vote *vote, struct err *err)
     if (rc < 0) {
         return rc;
     }
-    memcpy(slots, bytes, len);
+    if (len == sizeof(slots)) {
+        memcpy(slots, bytes, len);
+    }
     free(bytes);
     for (int i = 0; i < N_SLOTS; i++) {
         struct vote_state state;
@@ -112,9 +114,10 @@ static int read_slots(struct vote *vote, struct err *err)
         }
     }
     if (vote->sequence == 0) {
-        return err_set(err, ERR_CORRUPT,
-                       "%s: both slots (offsets 0 and %d) are damaged; " REMEDY,
-                       vote->path, VOTE_SLOT_SIZE);
+        return err_set(
+            err, ERR_CORRUPT,
+            "%s: both slots (offsets 0 and %d) are damaged or cut short; " REMEDY,
+            vote->path, VOTE_SLOT_SIZE);
     }
     return 0;
 }

@@ -1,6 +1,5 @@
-/* A simulated disk: handles, room, failures. Names are sim_names.c's, contents
- * sim_file.c's.
- */
+/* A simulated disk: handles, room, failures. The names are in sim_names.c, the contents
+ * in sim_file.c. */
 #include "tests/sim/sim_disk.h"
 
 #include <errno.h>
@@ -94,8 +93,7 @@ static int file_gate(struct disk_file *file)
     return rc == 0 && file->generation != file->sim->generation ? -EIO : rc;
 }
 
-/* A short read or write ends, as those of file systems do, at the boundary of a sector.
- */
+/* A short read or write ends at the boundary of a sector, as those of file systems do. */
 static size_t maybe_short(struct sim_disk *sim, uint64_t offset, size_t len)
 {
     uint64_t sectors = (offset + len - 1) / SECTOR_SIZE - offset / SECTOR_SIZE;
