@@ -324,7 +324,9 @@ void node_close(struct node *node)
     if (whole) {
         probes_close(&node->probes);
     }
-    conns_close(node->conns);
+    if (node->conns != NULL) {
+        conns_close(node->conns);
+    }
     machine_close(node->machine);
     if (whole) {
         calls_close(&node->calls);

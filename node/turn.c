@@ -89,10 +89,10 @@ void node_turn(struct node *node)
     more |= calls_continue(&node->calls, now_ms);
     probes_continue(&node->probes, now_ms);
     open_doors(node);
-    close_doors(node, now_ms);
 
     peers_flush(node->peers, now_ms);
     conns_flush(node->conns);
+    close_doors(node, now_ms); /* the last connection may just have ended */
 
     more |= upkeep_run(node, now_ms);
     metrics_add(&node->metrics, METRIC_TURNS, 1);
