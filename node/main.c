@@ -19,6 +19,7 @@
 #include "node/env_uv.h"
 #include "node/node.h"
 #include "node/notify.h"
+#include "node/trim.h"
 #include "node/version.h"
 
 #define EXIT_CONFIG 2
@@ -31,6 +32,7 @@ struct daemon {
     struct env *env;
     struct node *node;
     struct notify notify;
+    struct trim trim;
     bool ready; /* and said so */
 };
 
@@ -51,6 +53,7 @@ static void say_ready(struct daemon *daemon)
 static void on_turn(void *owner)
 {
     struct daemon *daemon = owner;
+    uint64_t now_ms = env_mono_ms(daemon->env);
 
     if (!node_stopped(daemon->node)) {
         node_turn(daemon->node);
@@ -58,7 +61,8 @@ static void on_turn(void *owner)
     if (!daemon->ready && node_ready(daemon->node)) {
         say_ready(daemon);
     }
-    notify_tick(&daemon->notify, env_mono_ms(daemon->env));
+    notify_tick(&daemon->notify, now_ms);
+    trim_tick(&daemon->trim, now_ms);
 }
 
 static uint64_t on_deadline(void *owner)
