@@ -133,7 +133,8 @@ static void act_message(struct raftlog *log, const struct raft_message *message)
 {
     switch (message->type) {
     case RAFT_APPEND_ENTRIES:
-        replicate_ask(log, message->server_id, message->append_entries.n_entries == 0);
+        replicate_ask(log, message->server_id, message->append_entries.prev_log_index,
+                      message->append_entries.n_entries);
         break;
     case RAFT_APPEND_ENTRIES_RESULT:
         put_append_result(log, message);
@@ -173,7 +174,8 @@ static void act(struct raftlog *log, const struct raft_update *update,
             act_message(log, &update->messages.batch[i]);
         }
     }
-    CHECK(store_last_index(log->store) == raft_last_index(&log->raft));
+    CHECK(store_last_index(log->store) == raft_last_index(&log->raft) ||
+          store_is_dead(log->store));
     CHECK(log->raft.commit_index >= log->commit);
     log->commit = log->raft.commit_index;
     log->dirty = true;

@@ -77,12 +77,14 @@ void replicate_lead(struct raftlog *log)
     }
 }
 
-void replicate_ask(struct raftlog *log, uint64_t to, bool heartbeat)
+/* New entries go out by themselves. It must hear from us if there are none, or if libraft
+ * begins again at an earlier entry since it heard nothing for a while. */
+void replicate_ask(struct raftlog *log, uint64_t to, uint64_t prev, unsigned n)
 {
     struct peer *peer = core_find_peer(log, to);
 
     CHECK(peer != NULL);
-    if (heartbeat || peer->cursor.probing) {
+    if (n == 0 || peer->cursor.probing || prev + 1 < peer->cursor.next) {
         peer->cursor.due = true;
     }
 }
@@ -220,24 +222,29 @@ static void send_frame(struct raftlog *log, struct peer *peer, uint64_t prev, un
 
     log->events->send(log->owner, peer->id, make_frame(log, prev, n));
     peer->cursor.due = false;
+    peer->cursor.hurry = false;
+    peer->cursor.sent_ms = env_mono_ms(log->env);
     if (known > peer->cursor.announced) {
         peer->cursor.announced = known;
     }
 }
 
+static bool silent_for(const struct raftlog *log, const struct cursor *cursor,
+                       uint64_t ms)
+{
+    return env_mono_ms(log->env) >= cursor->sent_ms + ms;
+}
+
 static void turn_probing(struct raftlog *log, struct peer *peer, bool room)
 {
     struct cursor *cursor = &peer->cursor;
-    uint64_t now_ms = env_mono_ms(log->env);
     size_t bytes;
 
-    if (!cursor->due ||
-        (!cursor->hurry && now_ms < cursor->probed_ms + log->heartbeat_ms / 2)) {
-        return;
+    if (cursor->due &&
+        (cursor->hurry || silent_for(log, cursor, log->heartbeat_ms / 2))) {
+        send_frame(log, peer, cursor->next - 1,
+                   room ? gather(log, cursor->next, &bytes) : 0);
     }
-    cursor->hurry = false;
-    cursor->probed_ms = now_ms;
-    send_frame(log, peer, cursor->next - 1, room ? gather(log, cursor->next, &bytes) : 0);
 }
 
 static void turn_streaming(struct raftlog *log, struct peer *peer, bool room)
@@ -254,7 +261,7 @@ static void turn_streaming(struct raftlog *log, struct peer *peer, bool room)
         send_frame(log, peer, cursor->next - 1, n);
         cursor_sent(cursor, cursor->next + n - 1, bytes);
     }
-    if (cursor->due) {
+    if (cursor->due || silent_for(log, cursor, log->heartbeat_ms)) {
         send_frame(log, peer, cursor->next - 1, 0);
     }
     if (known > cursor->announced) {

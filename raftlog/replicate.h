@@ -33,7 +33,7 @@ struct cursor {
     bool probing;       /* no answer yet that matches: one chunk at a time */
     bool due;           /* must hear from us this turn */
     bool hurry;         /* due, although a probe was sent a moment ago */
-    uint64_t probed_ms; /* when */
+    uint64_t sent_ms;   /* when it was last sent something */
     uint64_t announced; /* the commit index it can know */
 
     struct cursor_chunk chunks[LIMIT_INFLIGHT_CHUNKS]; /* a ring */
@@ -58,8 +58,8 @@ void replicate_close(struct replicate *replicate);
 /* This member begins to lead. */
 void replicate_lead(struct raftlog *log);
 
-/* libraft wants the follower to hear something; a heartbeat must go out in any case. */
-void replicate_ask(struct raftlog *log, uint64_t to, bool heartbeat);
+/* libraft wants the follower to hear of n entries behind prev. */
+void replicate_ask(struct raftlog *log, uint64_t to, uint64_t prev, unsigned n);
 
 /* The follower's answer in the current term, after libraft has seen it. */
 void replicate_acknowledged(struct raftlog *log, struct peer *peer, uint64_t index);

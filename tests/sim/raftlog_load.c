@@ -12,6 +12,8 @@
 #define LARGE_PER_MILLION  5000
 #define BURST_PER_MILLION  20000 /* operations that come as a burst of ... */
 #define BURST_MAX          40
+#define STORM_PER_MILLION  1000 /* and as a storm: one each millisecond */
+#define STORM_MAX          500
 #define CANCEL_PER_MILLION 20000
 
 struct load_read {
@@ -194,6 +196,17 @@ static void operate(struct raftlog_load *load)
     }
 }
 
+static void on_storm(void *owner, uint64_t left)
+{
+    struct raftlog_load *load = owner;
+
+    if (left > 0 && !load->stopped) {
+        operate(load);
+        sim_world_at(load->group->world, sim_world_now(load->group->world) + SIM_MS,
+                     on_storm, load, left - 1);
+    }
+}
+
 static void on_operation(void *owner, uint64_t number)
 {
     struct raftlog_load *load = owner;
@@ -207,6 +220,9 @@ static void on_operation(void *owner, uint64_t number)
     }
     for (uint64_t i = 0; i < n; i++) {
         operate(load);
+    }
+    if (sim_rng_chance(&load->rng, STORM_PER_MILLION)) {
+        on_storm(load, sim_rng_between(&load->rng, 2, STORM_MAX));
     }
     if (sim_rng_chance(&load->rng, CANCEL_PER_MILLION)) {
         cancel_one(load);

@@ -151,12 +151,18 @@ static void strike_ring(struct raftlog_nemesis *nemesis)
     }
 }
 
+static void links_up(struct raftlog_nemesis *nemesis)
+{
+    for (uint32_t i = 1; i <= nemesis->group->options.n_members && !nemesis->silent;
+         i++) {
+        raftlog_member_links_up(&nemesis->group->members[i]);
+    }
+}
+
 static void strike_mend(struct raftlog_nemesis *nemesis)
 {
     memset(nemesis->group->cut, 0, sizeof(nemesis->group->cut));
-    for (uint32_t i = 1; i <= nemesis->group->options.n_members; i++) {
-        raftlog_member_links_up(&nemesis->group->members[i]);
-    }
+    links_up(nemesis);
 }
 
 static void strike_slow_net(struct raftlog_nemesis *nemesis)
@@ -225,6 +231,7 @@ void raftlog_nemesis_open(struct raftlog_nemesis *nemesis, struct raftlog_group 
 {
     *nemesis = (struct raftlog_nemesis){.group = group, .load = load, .verbose = verbose};
     nemesis->rng = sim_rng_split(sim_world_rng(group->world));
+    nemesis->silent = sim_rng_chance(&nemesis->rng, 500000);
     nemesis->pause_max = draw(nemesis, 200 * SIM_MS, 4 * SIM_S);
     for (size_t i = 0; i < ARRAY_LEN(faults); i++) {
         nemesis->weights[i] = (uint32_t)draw(nemesis, 0, WEIGHT_MAX);
@@ -252,7 +259,5 @@ void raftlog_nemesis_heal(struct raftlog_nemesis *nemesis)
             raftlog_member_start(member);
         }
     }
-    for (uint32_t i = 1; i <= group->options.n_members; i++) {
-        raftlog_member_links_up(&group->members[i]);
-    }
+    links_up(nemesis);
 }

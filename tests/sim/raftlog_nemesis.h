@@ -18,6 +18,7 @@ struct raftlog_nemesis {
     uint32_t weights[NEMESIS_FAULTS_MAX];
     uint64_t pause_max; /* between two faults */
     bool healed;
+    bool silent; /* members are not told when links are whole again */
     bool verbose;
 };
 

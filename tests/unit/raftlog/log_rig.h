@@ -22,7 +22,7 @@
 #include "raftlog/link.h"
 
 #define RIG_MEMBERS_MAX  5
-#define RIG_ENTRIES_MAX  4096
+#define RIG_ENTRIES_MAX  8192
 #define RIG_HEARTBEAT_MS 100
 #define RIG_ELECTION_MS  1000
 
@@ -64,7 +64,7 @@ struct log_rig {
     struct arena arena;
     unsigned counted; /* the test's own */
     uint64_t noted;
-    uint64_t keep_entries;
+    uint64_t keep_entries; /* to be set before rig_open */
 };
 
 /* ---- the world ---- */
@@ -231,7 +231,10 @@ static inline void rig_open(struct log_rig *rig, const char *name, unsigned n_me
 {
     char command[128];
 
-    *rig = (struct log_rig){.n_members = n_members, .seed = 1, .now_ns = 1000000000};
+    *rig = (struct log_rig){.n_members = n_members,
+                            .seed = 1,
+                            .now_ns = 1000000000,
+                            .keep_entries = rig->keep_entries};
     log_redirect(rig_no_log, NULL);
     arena_init(&rig->arena, 256 * MIB);
     (void)snprintf(rig->dir, sizeof(rig->dir), "build/test-raftlog-%s-%d", name,
