@@ -263,6 +263,9 @@ bool raftlog_next(struct raftlog *log, struct raftlog_entry *out)
         return false;
     }
     store_get(log->store, log->taken + 1, out);
+    if (store_is_dead(log->store)) {
+        return false;
+    }
     log->taken++;
     propose_taken(log, out);
     return true;

@@ -234,6 +234,11 @@ fail:
     return rc;
 }
 
+bool store_is_dead(const struct store *store)
+{
+    return store->dead;
+}
+
 bool store_idle(const struct store *store)
 {
     return store->writing == NULL && !store->spare.busy;

@@ -47,6 +47,10 @@ int store_open(struct store **out, struct env *env, const char *dir, store_cb st
 void store_close(struct store *store);
 bool store_idle(const struct store *store);
 
+/* A disk error has ended the member and env_fatal returned, as in the simulation: nothing
+ * is taken or given any more. */
+bool store_is_dead(const struct store *store);
+
 /* ---- vote: synchronous, durable on return ---- */
 uint64_t store_term(const struct store *store);
 uint64_t store_vote(const struct store *store);

@@ -137,14 +137,15 @@ int node_sim_main(int argc, char **argv)
         total.operations += result.operations;
         total.unknown += result.unknown;
         total.kills += result.kills;
+        total.disk_ends += result.disk_ends;
     }
     wall = wall_seconds() - begin;
     printf("node: %" PRIu64 " seeds, %" PRIu64
            " failures; %.0f s simulated in %.1f s (%.0f "
            "x real time), %" PRIu64 " steps, %" PRIu64 " operations, %" PRIu64
-           " unknown, %" PRIu64 " kills\n",
+           " unknown, %" PRIu64 " kills, %" PRIu64 " ended by their disk\n",
            campaign.n_seeds, failures, (double)total.simulated_ns / 1e9, wall,
            (double)total.simulated_ns / 1e9 / wall, total.steps, total.operations,
-           total.unknown, total.kills);
+           total.unknown, total.kills, total.disk_ends);
     return (failures > 0) == campaign.planted ? 0 : 1;
 }

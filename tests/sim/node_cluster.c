@@ -8,6 +8,8 @@
 #include "base/mem.h"
 #include "tests/sim/sim_vfs.h"
 
+#define NEVER (UINT64_MAX / 2) /* calls */
+
 static void fail(struct node_cluster *cluster, uint32_t member, const char *text)
 {
     if (cluster->failure[0] == '\0') {
@@ -48,8 +50,12 @@ static void program_fatal(void *owner, const char *text)
     struct node_member *member = owner;
 
     member->doomed = true;
-    fail(member->cluster, member->number, text);
-    sim_host_run(member->host, NULL, NULL);
+    if (member->disk_fails) {
+        member->cluster->disk_ends++;
+    } else {
+        fail(member->cluster, member->number, text);
+    }
+    sim_host_kill(member->host, false); /* nothing that it still says gets out */
     sim_world_at(member->cluster->world, 0, on_gone, member, 0);
 }
 
@@ -108,7 +114,10 @@ void node_member_start(struct node_member *member)
     if (node_open(&member->node, &member->config, sim_host_env(member->host), &err) !=
         0) {
         member->node = NULL;
-        fail(member->cluster, member->number, err.text);
+        if (!member->disk_fails) {
+            fail(member->cluster, member->number, err.text);
+        }
+        node_member_mend_disk(member);
         return;
     }
     node_set_plants(member->node, member->cluster->log_plants,
@@ -130,7 +139,20 @@ void node_member_kill(struct node_member *member, bool silent, bool half)
     sim_host_abandon(member->host);
     node_close(member->node);
     member->node = NULL;
+    node_member_mend_disk(member);
     sim_disk_set_dead(member->disk, false);
+}
+
+void node_member_fail_disk(struct node_member *member, uint64_t calls, int error)
+{
+    member->disk_fails = true;
+    sim_disk_fail_after(member->disk, calls, error);
+}
+
+void node_member_mend_disk(struct node_member *member)
+{
+    member->disk_fails = false;
+    sim_disk_fail_after(member->disk, NEVER, 0);
 }
 
 void node_member_stop(struct node_member *member)

@@ -21,6 +21,7 @@ struct node_member {
     struct node *node; /* NULL while it is down */
     bool stopping;     /* node_stop was called */
     bool doomed;       /* it said that it cannot go on */
+    bool disk_fails;   /* its disk was told to: it may end by itself */
     char client_address[32];
 };
 
@@ -32,16 +33,22 @@ struct node_cluster {
     unsigned kv_plants;  /* see kv_set_plants */
     uint64_t starts;
     uint64_t kills;
-    char failure[512]; /* what no member may do or say; "" */
+    uint64_t disk_ends; /* members that ended because their disk failed */
+    char failure[512];  /* what no member may do or say; "" */
 };
 
 void node_cluster_open(struct node_cluster *cluster, struct sim_world *world,
                        uint32_t n_members);
 void node_cluster_close(struct node_cluster *cluster);
 
+/* A member whose disk fails may stay down. */
 void node_member_start(struct node_member *member);
 /* half: the log write under way has happened in part. */
 void node_member_kill(struct node_member *member, bool silent, bool half);
+/* The disk call after so many fails, which may end the member; mended by a kill, or here.
+ */
+void node_member_fail_disk(struct node_member *member, uint64_t calls, int error);
+void node_member_mend_disk(struct node_member *member);
 void node_member_stop(struct node_member *member);
 
 #endif

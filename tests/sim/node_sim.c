@@ -7,6 +7,7 @@
  * (revision_order.c). */
 #include "tests/sim/node_sim.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -37,6 +38,7 @@ enum fault {
     FAULT_HEAL,
     FAULT_RESET,
     FAULT_SLOW_DISK,
+    FAULT_DISK_ERROR,
     FAULT_SLOW_NET,
     FAULT_NFAULTS,
 };
@@ -215,6 +217,12 @@ static void strike(struct run *run, enum fault fault)
         sim_world_at(run->world, now + sim_rng_between(&run->rng, SIM_S, 4 * SIM_S),
                      on_slow_end, run, member->number - 1);
         return;
+    case FAULT_DISK_ERROR:
+        node_member_fail_disk(member, sim_rng_between(&run->rng, 0, 200),
+                              sim_rng_chance(&run->rng, 500000) ? -EIO : -ENOSPC);
+        sim_world_at(run->world, now + sim_rng_between(&run->rng, SIM_S, 6 * SIM_S),
+                     on_restart, run, member->number - 1);
+        return;
     case FAULT_SLOW_NET:
         sim_net_set_delay(net, 100 * SIM_US,
                           sim_rng_between(&run->rng, SIM_MS, 80 * SIM_MS));
@@ -262,6 +270,7 @@ static void heal(struct run *run)
 
         sim_host_set_latency(member->host, 50 * SIM_US, 500 * SIM_US);
         sim_host_freeze(member->host, 0);
+        node_member_mend_disk(member);
         if (member->node == NULL || member->stopping) {
             if (member->node != NULL) {
                 node_member_kill(member, false, false);
@@ -495,6 +504,7 @@ void node_sim_run(const struct node_sim_options *options, struct node_sim_result
     result->steps = sim_world_steps(run.world);
     result->operations = successes(&run);
     result->kills = run.cluster.kills;
+    result->disk_ends = run.cluster.disk_ends;
     for (size_t i = 0; i < run.history.n; i++) {
         result->unknown += run.history.ops[i].outcome == OP_UNKNOWN;
     }

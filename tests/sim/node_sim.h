@@ -22,6 +22,7 @@ struct node_sim_result {
     uint64_t operations; /* answered with success */
     uint64_t unknown;
     uint64_t kills;
+    uint64_t disk_ends; /* members that a failing disk ended */
     int64_t revisions;
 };
 
