@@ -88,8 +88,9 @@ int files_load(struct disk *disk, const char *path, size_t size_max, uint8_t **o
     }
     if ((uint64_t)size > size_max) {
         rc = err_set(err, ERR_CORRUPT,
-                     "%s has %" PRId64 " bytes, more than the %zu it can have", path,
-                     size, size_max);
+                     "%s has %" PRId64
+                     " bytes, more than the %zu it can have; " FILES_REMEDY,
+                     path, size, size_max);
         goto done;
     }
     bytes = mem_alloc((size_t)size);

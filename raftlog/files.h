@@ -9,6 +9,11 @@
 #include "base/env.h"
 #include "base/err.h"
 
+/* What to do about damage. */
+#define FILES_REMEDY                                                                     \
+    "this member must not go on with these files: remove it from the cluster, move its " \
+    "data directory away and add it anew (the only member: restore a backup)"
+
 /* How many syncs there were and how long they took. */
 struct files_tally {
     uint64_t syncs;

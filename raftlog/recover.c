@@ -18,9 +18,6 @@
 #include "base/mem.h"
 #include "raftlog/record.h"
 
-#define REMEDY                                                                           \
-    "remove this member from the cluster, move its data directory away and add it anew"
-
 struct names {
     uint64_t *firsts; /* of segments, ascending */
     size_t n;
@@ -105,7 +102,7 @@ static int judge_gap(struct recovery *r, const struct segment_walk *walk, bool i
     }
     return err_set(err, ERR_CORRUPT,
                    "%s: entries %" PRIu64 " to %" PRIu64
-                   " are missing before this file; " REMEDY,
+                   " are missing before this file; " FILES_REMEDY,
                    r->log_dir, layout_last(r->layout) + 1, header->first - 1);
 }
 
@@ -132,7 +129,7 @@ static int walk_image(struct recovery *r, const struct segment_image *image, boo
     if (rc == SEGMENT_TORN && !is_last) {
         return err_set(err, ERR_CORRUPT,
                        "%s: the record at offset %zu (index %" PRIu64
-                       ") is damaged though a later file follows; " REMEDY,
+                       ") is damaged though a later file follows; " FILES_REMEDY,
                        image->path, walk.offset, walk.next);
     }
     r->torn = rc == SEGMENT_TORN;
@@ -150,7 +147,8 @@ static int read_segments(struct recovery *r, struct err *err)
     }
     if (names->firsts[r->n_stale] > anchor + 1) {
         return err_set(err, ERR_CORRUPT,
-                       "%s: entries %" PRIu64 " to %" PRIu64 " are missing; " REMEDY,
+                       "%s: entries %" PRIu64 " to %" PRIu64
+                       " are missing; " FILES_REMEDY,
                        r->log_dir, anchor + 1, names->firsts[r->n_stale] - 1);
     }
     for (size_t i = r->n_stale; i < names->n; i++) {
@@ -179,13 +177,13 @@ static int check_anchor(struct recovery *r, struct err *err)
         return err_set(err, ERR_CORRUPT,
                        "%s: the log ends at entry %" PRIu64
                        ", but %s says that it went on "
-                       "to %" PRIu64 " at least; " REMEDY,
+                       "to %" PRIu64 " at least; " FILES_REMEDY,
                        r->log_dir, last, r->vote->path, state->anchor_index);
     }
     if (term != 0 && term != state->anchor_term) {
         return err_set(err, ERR_CORRUPT,
                        "%s: entry %" PRIu64 " has term %" PRIu64 ", but %s says %" PRIu64
-                       "; " REMEDY,
+                       "; " FILES_REMEDY,
                        r->log_dir, state->anchor_index, term, r->vote->path,
                        state->anchor_term);
     }
@@ -206,8 +204,8 @@ static int look(struct recovery *r, bool *found, struct err *err)
     }
     if (*found && r->names.n == 0) {
         return err_set(err, ERR_CORRUPT,
-                       "%s: no segment is there, but %s exists; " REMEDY, r->log_dir,
-                       r->vote->path);
+                       "%s: no segment is there, but %s exists; " FILES_REMEDY,
+                       r->log_dir, r->vote->path);
     }
     if (r->names.n == 0) {
         return 0;
@@ -219,7 +217,7 @@ static int look(struct recovery *r, bool *found, struct err *err)
     if (rc == 0 && !*found && layout_last(r->layout) > 0) {
         return err_set(err, ERR_CORRUPT,
                        "%s is missing, but %s has entries; a member that forgot its vote "
-                       "could vote twice: " REMEDY,
+                       "could vote twice: " FILES_REMEDY,
                        r->vote->path, r->log_dir);
     }
     return rc;

@@ -25,10 +25,6 @@
 #define NAME_DIGITS 20
 #define SIZE_MAX_OF_SEGMENT                                                              \
     (LIMIT_SEGMENT_BYTES + SEGMENT_HEADER_SIZE + RECORD_HEADER_SIZE + LIMIT_ENTRY_BYTES)
-#define REMEDY                                                                           \
-    "this member must not go on with this log: remove it from the cluster, move its "    \
-    "data "                                                                              \
-    "directory away and add it anew"
 
 enum {
     AT_MAGIC = 0,
@@ -85,7 +81,8 @@ static int check_header(struct segment_image *image, uint64_t first, struct err 
 
     if (image->len < SEGMENT_HEADER_SIZE || little_get64(at + AT_MAGIC) != MAGIC ||
         crc32c(0, at, AT_CRC) != little_get32(at + AT_CRC)) {
-        return err_set(err, ERR_CORRUPT, "%s: the header at offset 0 is damaged; " REMEDY,
+        return err_set(err, ERR_CORRUPT,
+                       "%s: the header at offset 0 is damaged; " FILES_REMEDY,
                        image->path);
     }
     if (little_get32(at + AT_FORMAT) > SEGMENT_FORMAT) {
@@ -103,7 +100,7 @@ static int check_header(struct segment_image *image, uint64_t first, struct err 
     if (image->header.first != first || flags > FLAG_AFTER_ANCHOR) {
         return err_set(err, ERR_CORRUPT,
                        "%s: the header says that the file begins at index %" PRIu64
-                       "; " REMEDY,
+                       "; " FILES_REMEDY,
                        image->path, image->header.first);
     }
     return 0;
@@ -231,13 +228,13 @@ int segment_end(const struct segment_walk *walk, struct err *err)
     if (intact > 0) {
         return err_set(err, ERR_CORRUPT,
                        "%s: the record at offset %zu (index %" PRIu64
-                       ") is damaged, the one at offset %zu is not; " REMEDY,
+                       ") is damaged, the one at offset %zu is not; " FILES_REMEDY,
                        image->path, walk->offset, walk->next, intact);
     }
     if (!lost_sector(image, walk->offset, end)) {
         return err_set(err, ERR_CORRUPT,
                        "%s: the record at offset %zu (index %" PRIu64
-                       ") is damaged, not merely unfinished; " REMEDY,
+                       ") is damaged, not merely unfinished; " FILES_REMEDY,
                        image->path, walk->offset, walk->next);
     }
     return SEGMENT_TORN;

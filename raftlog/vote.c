@@ -16,10 +16,6 @@
 
 #define MAGIC   0x65746f76u /* "vote" */
 #define N_SLOTS 2
-#define REMEDY                                                                           \
-    "a member that forgot its vote could vote twice: remove it from the cluster, move "  \
-    "its "                                                                               \
-    "data directory away and add it anew"
 
 enum {
     AT_CRC = 0,
@@ -116,7 +112,7 @@ static int read_slots(struct vote *vote, struct err *err)
     if (vote->sequence == 0) {
         return err_set(
             err, ERR_CORRUPT,
-            "%s: both slots (offsets 0 and %d) are damaged or cut short; " REMEDY,
+            "%s: both slots (offsets 0 and %d) are damaged or cut short; " FILES_REMEDY,
             vote->path, VOTE_SLOT_SIZE);
     }
     return 0;

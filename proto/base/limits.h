@@ -48,7 +48,7 @@
 #define LIMIT_PENDING_BYTES     (64 * MIB) /* of commands waiting for the log */
 #define LIMIT_LOG_CACHE         (32 * MIB) /* recent entries kept in memory */
 #define LIMIT_SEGMENT_BYTES     (64 * MIB) /* one log file */
-#define LIMIT_SEGMENT_MIN       (64 * KIB) /* one on a disk with little room */
+#define LIMIT_SEGMENT_MIN       (16 * KIB) /* one on a disk with little room */
 #define LIMIT_SPARE_STEP        (1 * MIB)  /* zeros written ahead in one go */
 #define LIMIT_LOG_WINDOW        (256 * KIB) /* one block of the cache; more for a big entry */
 #define LIMIT_LOG_GATHER        (512 * MIB) /* appended and not yet on disk */

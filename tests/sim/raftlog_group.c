@@ -340,6 +340,7 @@ static void add_member(struct raftlog_group *group, uint32_t number)
     member->group = group;
     member->number = number;
     member->disk = sim_disk_new(sim_rng_next(sim_world_rng(group->world)));
+    sim_disk_set_capacity(member->disk, 16 * MIB); /* small segments: the log rolls */
     disk = sim_disk_as_disk(member->disk);
     member->host = sim_host_new(group->world, number, disk);
     CHECK(disk->ops->mkdir(disk, "/m") == 0);
