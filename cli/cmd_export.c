@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/check.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "cli/command.h"
@@ -18,7 +17,7 @@
 
 struct export_options {
     const char *prefix;
-    const char *release;
+    const char *release_id;
     int64_t rev;
     bool yes;
 };
@@ -28,7 +27,7 @@ struct export_options {
 static const struct option_spec specs[] = {
     {"prefix", 0, OPTION_TEXT, FIELD(prefix), "PREFIX",
      "write the keys under PREFIX/, or its current release"},
-    {"release", 0, OPTION_TEXT, FIELD(release), "ID", "write this release instead"},
+    {"release-id", 0, OPTION_TEXT, FIELD(release_id), "ID", "write this release instead"},
     {"rev", 0, OPTION_NUMBER, FIELD(rev), "N", "the state as of revision N"},
     {"yes", 0, OPTION_FLAG, FIELD(yes), NULL, "replace files that exist"},
 };
@@ -96,16 +95,29 @@ static int note_path(struct export *ex, size_t i, const Mvccpb__KeyValue *kv, vo
 struct writing {
     struct tree_writer *writer;
     struct progress progress;
+    size_t n; /* files so far */
 };
+
+/* The second reading must find what the first one found: it is the same revision. */
+static int readings_differ(const struct export *ex, struct err *err)
+{
+    return err_set(err, ERR_CORRUPT,
+                   "two reads of %.*s at revision %" PRId64
+                   " differ; nothing was written",
+                   (int)ex->base.len, (const char *)ex->base.ptr, ex->rev);
+}
 
 static int write_file(struct export *ex, size_t i, const Mvccpb__KeyValue *kv,
                       void *owner, struct err *err)
 {
     struct writing *w = owner;
+    struct slice path = slice_of(kv->key.data + ex->base.len, kv->key.len - ex->base.len);
 
-    CHECK(i < ex->n);
+    if (i >= ex->n || !slice_eq(path, ex->paths[i])) {
+        return readings_differ(ex, err);
+    }
     ex->bytes += kv->value.len;
-    progress_show(&w->progress, i);
+    progress_show(&w->progress, ++w->n);
     return tree_writer_add(w->writer, i, slice_of(kv->value.data, kv->value.len), err);
 }
 
@@ -118,10 +130,15 @@ static int write_folder(struct export *ex, const char *folder, bool overwrite,
     if (rc != 0) {
         return rc;
     }
-    progress_start(&w.progress, "writing", ex->n);
+    progress_start(&w.progress, "reading", ex->n);
     rc = each_key(ex, false, write_file, &w, err);
     progress_stop(&w.progress);
-    rc = rc == 0 ? tree_writer_commit(w.writer, err) : rc;
+    rc = rc == 0 && w.n != ex->n ? readings_differ(ex, err) : rc;
+    if (rc == 0) {
+        progress_start(&w.progress, "writing", ex->n);
+        rc = tree_writer_commit(w.writer, &w.progress, err);
+        progress_stop(&w.progress);
+    }
     tree_writer_close(w.writer);
     return rc;
 }
@@ -139,8 +156,8 @@ static int choose_base(struct export *ex, const struct export_options *options,
     }
     ex->rev = layout.revision;
     ex->base = layout.pointer.len > 0 ? layout.pointer : layout.base;
-    if (options->release != NULL) {
-        ex->base = layout_release(&layout, slice_str(options->release), arena);
+    if (options->release_id != NULL) {
+        ex->base = layout_release(&layout, slice_str(options->release_id), arena);
     }
     return 0;
 }
@@ -174,9 +191,10 @@ static enum exit_code run(struct session *session, const void *values, const cha
         return command_fail(err, EXIT_ARGUMENTS,
                             "say which keys: kvctl export DIR --prefix /app");
     }
-    if (options->release != NULL && !layout_id_valid(options->release)) {
-        return command_fail(err, EXIT_ARGUMENTS, "--release \"%s\": no such name",
-                            options->release);
+    if (options->release_id != NULL && !layout_id_valid(options->release_id)) {
+        return command_fail(err, EXIT_ARGUMENTS,
+                            "--release-id \"%s\": one name, without slashes",
+                            options->release_id);
     }
     arena_init(&ex.arena, LIMIT_CLIENT_ARENA);
     rc = export_keys(&ex, options, args[0], err);
@@ -205,7 +223,7 @@ const struct command command_export = {
         "\n"
         "Examples:\n"
         "  kvctl export /tmp/app --prefix /app\n"
-        "  kvctl export /tmp/old --prefix /www --release build-56\n",
+        "  kvctl export /tmp/old --prefix /www --release-id build-56\n",
     .specs = specs,
     .n_specs = ARRAY_LEN(specs),
     .options_size = sizeof(struct export_options),

@@ -45,25 +45,40 @@ void json_close_array(struct json *j)
     close_with(j, ']');
 }
 
+static bool plain(uint8_t c)
+{
+    return c >= ' ' && c != '"' && c != '\\';
+}
+
+static void write_escape(FILE *out, uint8_t c)
+{
+    static const char *const names[' '] = {
+        ['\n'] = "\\n", ['\r'] = "\\r", ['\t'] = "\\t"};
+
+    if (c >= ' ') {
+        fprintf(out, "\\%c", c);
+    } else if (names[c] != NULL) {
+        fputs(names[c], out);
+    } else {
+        fprintf(out, "\\u%04x", c);
+    }
+}
+
 static void write_string(FILE *out, struct slice text)
 {
     fputc('"', out);
-    for (size_t i = 0; i < text.len; i++) {
-        uint8_t c = text.ptr[i];
+    for (size_t i = 0; i < text.len;) {
+        size_t end = i;
 
-        if (c == '"' || c == '\\') {
-            fprintf(out, "\\%c", c);
-        } else if (c == '\n') {
-            fputs("\\n", out);
-        } else if (c == '\t') {
-            fputs("\\t", out);
-        } else if (c == '\r') {
-            fputs("\\r", out);
-        } else if (c < ' ') {
-            fprintf(out, "\\u%04x", c);
-        } else {
-            fputc(c, out);
+        while (end < text.len && plain(text.ptr[end])) {
+            end++;
         }
+        if (end > i) {
+            fwrite(text.ptr + i, 1, end - i, out);
+        } else {
+            write_escape(out, text.ptr[end++]);
+        }
+        i = end;
     }
     fputc('"', out);
 }

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/check.h"
 #include "base/mem.h"
 #include "cli/print_ops.h"
 
@@ -131,6 +132,7 @@ char *join_texts(char *const *texts, size_t n)
     size_t len = 0;
     FILE *out = open_memstream(&joined, &len);
 
+    CHECK(out != NULL);
     for (size_t i = 0; i < n; i++) {
         fprintf(out, "%s%s", i > 0 ? ", " : "", texts[i]);
     }

@@ -64,7 +64,7 @@ bool utf8_valid(struct slice bytes)
 {
     while (bytes.len > 0) {
         uint32_t rune;
-        size_t len = utf8_decode(bytes, &rune);
+        size_t len = bytes.ptr[0] < 0x80 ? 1 : utf8_decode(bytes, &rune);
 
         if (len == 0) {
             return false;

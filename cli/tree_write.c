@@ -334,13 +334,16 @@ static bool same_folder(const char *a, const char *b)
     return len == (size_t)(name_of(b) - b) && memcmp(a, b, len) == 0;
 }
 
-int tree_writer_commit(struct tree_writer *w, struct err *err)
+int tree_writer_commit(struct tree_writer *w, struct progress *progress, struct err *err)
 {
     int rc = 0;
 
     for (size_t i = 0; rc == 0 && i < w->n; i++) {
         CHECK(w->written[i]);
         rc = sync_temporary(w, i, err);
+        if (progress != NULL) {
+            progress_show(progress, i + 1);
+        }
     }
     for (size_t i = 0; rc == 0 && i < w->n; i++) {
         bool last = i + 1 == w->n || !same_folder(w->paths[i], w->paths[i + 1]);

@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "base/slice.h"
+#include "cli/progress.h"
 
 struct tree_writer;
 
@@ -25,8 +26,9 @@ int tree_writer_open(const char *folder, const struct slice *paths, size_t n,
 int tree_writer_add(struct tree_writer *writer, size_t i, struct slice content,
                     struct err *err);
 
-/* Gives all files their names. */
-int tree_writer_commit(struct tree_writer *writer, struct err *err);
+/* Waits for the disk and gives all files their names. progress may be NULL. */
+int tree_writer_commit(struct tree_writer *writer, struct progress *progress,
+                       struct err *err);
 
 /* Removes what was not committed. */
 void tree_writer_close(struct tree_writer *writer);

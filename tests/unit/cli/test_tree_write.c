@@ -48,7 +48,7 @@ Test(tree_write, files_appear_at_the_commit_with_their_folders)
     }
     cr_assert_null(rig_read("a"), "not before the commit");
 
-    cr_assert_eq(tree_writer_commit(writer, &err), 0, "%s", err.text);
+    cr_assert_eq(tree_writer_commit(writer, NULL, &err), 0, "%s", err.text);
     tree_writer_close(writer);
 
     cr_assert_str_eq(rig_read("a"), "0");
@@ -78,7 +78,7 @@ Test(tree_write, existing_files_are_replaced_only_when_allowed)
     cr_assert_not_null(strstr(err.text, "/a exists; --yes replaces it"));
     cr_assert_eq(open_for(true, PATHS("a")), 0);
     cr_assert_eq(tree_writer_add(writer, 0, slice_str("new"), NULL), 0);
-    cr_assert_eq(tree_writer_commit(writer, NULL), 0);
+    cr_assert_eq(tree_writer_commit(writer, NULL, NULL), 0);
     tree_writer_close(writer);
 
     cr_assert_str_eq(rig_read("a"), "new");
@@ -90,7 +90,7 @@ Test(tree_write, a_file_made_meanwhile_is_not_replaced)
     cr_assert_eq(tree_writer_add(writer, 0, slice_str("new"), NULL), 0);
     rig_write("a", "theirs", 6);
 
-    cr_assert_eq(tree_writer_commit(writer, &err), ERR_IO);
+    cr_assert_eq(tree_writer_commit(writer, NULL, &err), ERR_IO);
     tree_writer_close(writer);
 
     cr_assert_str_eq(rig_read("a"), "theirs");
