@@ -87,45 +87,61 @@ void checkpoint_close(struct kv *kv)
 
 static void start(struct kv *kv)
 {
-    checkpoint_move(&kv->checkpoint, CHECKPOINT_RUNNING);
-    kv->checkpoint.n_passes++;
-    env_submit(kv->env, ENV_LANE_WORK, &kv->checkpoint.job);
+    struct checkpoint *c = &kv->checkpoint;
+
+    checkpoint_move(c, CHECKPOINT_RUNNING);
+    c->frames_before = c->n_passes > 0 ? c->frames_done : 0;
+    c->n_passes++;
+    env_submit(kv->env, ENV_LANE_WORK, &c->job);
 }
 
-static void finish(struct kv *kv)
+static void end(struct kv *kv)
 {
     struct checkpoint *c = &kv->checkpoint;
-    int rc = passive(kv->db.conn, NULL);
 
-    if (rc != SQLITE_OK && rc != SQLITE_BUSY) {
-        kv_fail_db(kv, "checkpoint");
-    }
     c->n++;
     c->n_passes = 0;
     c->frames_start = kv->db.wal_frames + FRAMES_START / 4;
     checkpoint_move(c, CHECKPOINT_IDLE);
 }
 
+/* What is to be done after a pass of the work lane. */
+static void go_on(struct kv *kv)
+{
+    struct checkpoint *c = &kv->checkpoint;
+    int left = kv->db.wal_frames - c->frames_done;
+    bool moves = c->frames_done > c->frames_before; /* no reader is in the way */
+
+    if (left > FRAMES_LEFT && moves && c->n_passes < PASSES_MAX) {
+        start(kv);
+        return;
+    }
+    /* Less than none: the WAL began anew already. */
+    if (left >= 0) {
+        int rc = passive(kv->db.conn, NULL);
+
+        if (rc != SQLITE_OK && rc != SQLITE_BUSY) {
+            kv_fail_db(kv, "checkpoint");
+        }
+    }
+    end(kv);
+}
+
 void checkpoint_step(struct kv *kv)
 {
     struct checkpoint *c = &kv->checkpoint;
-    int frames = kv->db.wal_frames;
 
     CHECK(!kv->in_batch);
     if (kv->dead) {
         return;
     }
     if (c->state == CHECKPOINT_RAN) {
-        if (frames - c->frames_done > FRAMES_LEFT && c->n_passes < PASSES_MAX) {
-            start(kv);
-        } else {
-            finish(kv);
-        }
+        go_on(kv);
     }
-    if (frames < FRAMES_START) {
+    if (kv->db.wal_frames < FRAMES_START) {
         c->frames_start = FRAMES_START; /* the WAL began anew */
     }
-    if (c->state == CHECKPOINT_IDLE && frames >= c->frames_start) {
+    if (c->state == CHECKPOINT_IDLE && kv->db.wal_frames >= c->frames_start) {
         start(kv);
     }
 }

@@ -21,12 +21,13 @@ enum checkpoint_state {
 struct checkpoint {
     struct env_job job;
     enum checkpoint_state state;
-    sqlite3 *conn;    /* the work lane's own connection */
-    int rc;           /* of the job */
-    int frames_done;  /* of the WAL, moved by the job */
-    int n_passes;     /* of the one under way */
-    int frames_start; /* length of the WAL at which the next one starts */
-    uint64_t n;       /* finished */
+    sqlite3 *conn;     /* the work lane's own connection */
+    int rc;            /* of the job */
+    int frames_done;   /* of the WAL, moved by the job */
+    int frames_before; /* by the pass before */
+    int n_passes;      /* of the one under way */
+    int frames_start;  /* length of the WAL at which the next one starts */
+    uint64_t n;        /* finished */
 };
 
 /* Opens the second connection. */

@@ -1,0 +1,122 @@
+/* Kills in the middle: what was committed is there, and the applied index is exactly that
+ * of the rows. A planted bug shows that the test would see the difference. */
+#include <signal.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "tests/unit/kv/fixture.h"
+
+static struct fixture fx;
+
+static void prepare(void)
+{
+    fixture_prepare(&fx);
+}
+
+static void close_store(void)
+{
+    fixture_close(&fx);
+}
+
+TestSuite(crash, .init = prepare, .fini = close_store, .timeout = 120);
+
+/* Every tenth entry compacts, all others put. */
+static int64_t n_puts_upto(uint64_t index)
+{
+    return (int64_t)(index - index / 10);
+}
+
+static void apply_next(uint64_t index)
+{
+    Kvd__Command__Command *command;
+    char key[16];
+    char value[32];
+
+    if (index % 10 == 0) {
+        Etcdserverpb__CompactionRequest *req =
+            message_new(&fx, &etcdserverpb__compaction_request__descriptor);
+
+        req->revision = kv_revision(fx.kv) - 3;
+        command = command_new(&fx, KVD__COMMAND__COMMAND__REQUEST_COMPACT, req);
+    } else {
+        snprintf(key, sizeof(key), "k%02d", (int)(index % 50));
+        snprintf(value, sizeof(value), "v%" PRIu64, index);
+        command = command_new(&fx, KVD__COMMAND__COMMAND__REQUEST_PUT,
+                              put_new(&fx, key, value));
+    }
+    fixture_entry(&fx, batch_of(&fx, &command, 1));
+}
+
+/* Applies until somebody kills it. */
+static _Noreturn void work(unsigned plants)
+{
+    struct kv_options options = {.env = &fx.env, .path = fx.path};
+
+    alarm(60);
+    if (kv_open(&fx.kv, &options, NULL) != 0) {
+        abort();
+    }
+    kv_set_plants(fx.kv, plants);
+    for (uint64_t turn = 0;; turn++) {
+        kv_begin(fx.kv);
+        for (uint64_t i = 0; i <= turn % 7; i++) {
+            apply_next(kv_applied_index(fx.kv) + 1);
+        }
+        kv_commit(fx.kv);
+        kv_upkeep(fx.kv);
+        fixture_work(&fx);
+        arena_reset(&fx.arena);
+    }
+}
+
+static void run_and_kill(unsigned plants, unsigned after_us)
+{
+    struct timespec pause = {.tv_nsec = (long)after_us * 1000};
+    pid_t child = fork();
+    int status;
+
+    cr_assert_geq(child, 0);
+    if (child == 0) {
+        work(plants);
+    }
+    nanosleep(&pause, NULL);
+    kill(child, SIGKILL);
+    cr_assert_eq(waitpid(child, &status, 0), child);
+    cr_assert(WIFSIGNALED(status));
+    cr_assert_eq(WTERMSIG(status), SIGKILL);
+}
+
+/* Times after which to kill: a spread without a pattern. */
+static unsigned kill_after_us(int round)
+{
+    return 4000 + (unsigned)round * 7919u % 20000u;
+}
+
+Test(crash, kill_at_any_time_leaves_index_and_rows_together)
+{
+    uint64_t before = 0;
+
+    for (int round = 0; round < 60; round++) {
+        run_and_kill(0, kill_after_us(round));
+        cr_assert_eq(fixture_try_open(&fx), 0, "%s", fx.err.text);
+        cr_assert_geq(kv_applied_index(fx.kv), before);
+        before = kv_applied_index(fx.kv);
+        cr_assert_eq(kv_revision(fx.kv), 1 + n_puts_upto(before));
+        cr_assert(kv_rescan_step(fx.kv));
+        fixture_stop(&fx);
+    }
+    cr_assert_gt(before, 1000, "the kills left time for work");
+}
+
+Test(crash, applied_index_in_a_transaction_of_its_own_is_noticed)
+{
+    bool noticed = false;
+
+    for (int round = 0; round < 300 && !noticed; round++) {
+        run_and_kill(KV_PLANT_APPLIED_OUTSIDE_TXN, kill_after_us(round));
+        cr_assert_eq(fixture_try_open(&fx), 0, "%s", fx.err.text);
+        noticed = kv_revision(fx.kv) != 1 + n_puts_upto(kv_applied_index(fx.kv));
+        fixture_stop(&fx);
+    }
+    cr_expect(noticed);
+}
