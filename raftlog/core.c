@@ -199,7 +199,7 @@ static int step(struct raftlog *log, struct raft_event *event,
     }
     guard_after(&log->guard, &log->raft, &update);
     act(log, &update, given);
-    if (log->role == RAFTLOG_LEADER &&
+    if (log->role == RAFTLOG_LEADER && !store_is_dead(log->store) &&
         store_term_of(log->store, store_last_index(log->store)) != log->lead_term) {
         propose_noop(log);
     }
