@@ -283,8 +283,9 @@ static int decode(struct client *client, const struct client_method *method,
 
     buf_trim(&client->reply, 0);
     if (message == NULL) {
-        return err_prefix(err, err->code, "%s: the reply to %s cannot be read",
-                          client_endpoint(client)->text, method->name);
+        return err_prefix(err, ERR_CORRUPT, "%s: %s was %s, but its reply cannot be read",
+                          client_endpoint(client)->text, method->name,
+                          method->reads ? "answered" : "done");
     }
     memcpy(reply, &message, sizeof(message));
     return 0;

@@ -50,7 +50,7 @@ void client_close(struct client *client);
 /* Calls, and decodes the reply into the arena; reply is the address of a pointer to the
  * method's reply type. Errors: ERR_NETWORK and ERR_TIMEOUT
  * (nothing was changed), ERR_REFUSED (a server said no), ERR_UNKNOWN (a write that may
- * have been applied), ERR_TOO_BIG, ERR_INVALID (a reply that makes no sense). */
+ * have been applied), ERR_TOO_BIG, ERR_CORRUPT (a reply that makes no sense). */
 int client_call(struct client *client, const struct client_method *method,
                 const ProtobufCMessage *request, struct arena *arena, void *reply,
                 struct err *err);

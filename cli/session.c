@@ -10,13 +10,13 @@
 
 const struct option_spec settings_specs[] = {
     {"endpoints", 0, OPTION_TEXT, FIELD(endpoints), "LIST",
-     "servers, separated by commas: host:port or http://host:port"},
+     "servers, separated by commas; default 127.0.0.1:2379"},
     {"write-out", 'w', OPTION_TEXT, FIELD(write_out), "FORMAT",
-     "simple, table, json, json-base64, fields or raw (see kvctl help formats)"},
+     "simple (default), table, json, json-base64, fields, raw"},
     {"command-timeout", 0, OPTION_DURATION, FIELD(command_timeout_ms), "TIME",
-     "give up a request after this long"},
+     "give up a request after this long; default 5s"},
     {"dial-timeout", 0, OPTION_DURATION, FIELD(dial_timeout_ms), "TIME",
-     "give up connecting to one server after this long"},
+     "give up connecting to a server after this long; default 2s"},
     {"hex", 0, OPTION_FLAG, FIELD(hex), NULL, "print keys and values as \\x61\\x62"},
     {"debug", 0, OPTION_FLAG, FIELD(debug), NULL, "say on stderr what is being done"},
     {"help", 'h', OPTION_FLAG, FIELD(help), NULL, "explain the command"},
