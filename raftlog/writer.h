@@ -5,21 +5,23 @@
  * Happy path: writer_open on the last segment; writer_run for each batch. What can fail:
  * the disk; the batch then ends there, the process stops, and nothing is tried again.
  *
- * Every step leaves files that can be recovered, wherever a crash comes:
- * - STEP_WRITE: records of one group, behind everything durable, over zeros. Lost sectors
- *   are told from damage by segment_end.
- * - STEP_GROW: for a record bigger than a segment. No record is ever written behind the
- *   durable end of a file.
- * - STEP_ROLL: the old segment is synced before the new one gets its name, so only the
- * last segment can have an unfinished end. The name is made durable with the header in
- * place.
- * - STEP_CUT (suffix truncation): later segments are unlinked newest first, each durable
- *   before the next, so that no gap arises; then the file is cut by one truncate, which
+ * Every step leaves files that can be recovered, wherever a crash comes.
+ *
+ * WRITE: records of one group, behind everything durable, over zeros; lost sectors are
+ * told from damage by segment_end. No record is ever written behind the durable end of a
+ * file: GROW, for a record bigger than a segment, is durable before.
+ *
+ * ROLL: the old segment is synced before the new one gets its name, so only the last
+ * segment can have an unfinished end. The name becomes durable with the header in place.
+ *
+ * Suffix truncation is UNLINK and CUT: later segments go newest first, each durably
+ * before the next, so that no gap arises; then the file is cut by one truncate, which
  * file systems do all or nothing, and synced before anything is written behind the cut.
- * So no record of before can follow a new, shorter one: behind the cut there are only
- * zeros.
- * - STEP_ANCHOR: durable in the vote file after the entries before it and before
- * STEP_REMOVE unlinks what lies below it. */
+ * So no record of before can come to follow a new, shorter one: behind the cut there are
+ * only zeros.
+ *
+ * Prefix truncation is ANCHOR and REMOVE: the anchor is durable in the vote file, after
+ * the entries before it, and before what lies below it goes. */
 #ifndef KVD_RAFTLOG_WRITER_H
 #define KVD_RAFTLOG_WRITER_H
 

@@ -50,7 +50,7 @@
 #define LIMIT_SEGMENT_BYTES     (64 * MIB) /* one log file */
 #define LIMIT_SEGMENT_MIN       (16 * KIB) /* one on a disk with little room */
 #define LIMIT_SPARE_STEP        (1 * MIB)  /* zeros written ahead in one go */
-#define LIMIT_LOG_WINDOW        (256 * KIB) /* one block of the cache; more for a big entry */
+#define LIMIT_LOG_WINDOW        (256 * KIB) /* one block of the log's cache */
 #define LIMIT_LOG_GATHER        (512 * MIB) /* appended and not yet on disk */
 #define LIMIT_LOG_STEPS         65536       /* writes and cuts of one batch */
 #define LIMIT_ANCHOR_CONFIG     4000        /* encoded configuration in the vote file */
@@ -82,6 +82,7 @@
 #define LIMIT_WAL_BYTES      (128 * MIB) /* proposals are held back above this */
 #define WAL_CHECKPOINT_BYTES (16 * MIB)
 #define LIMIT_APPLY_BATCH    2048        /* log entries in one SQLite transaction */
+#define LIMIT_APPLY_MS       20          /* it is open at most so long */
 #define LIMIT_COMMAND_ARENA  (512 * MIB) /* memory of one decoded command of the log */
 #define LIMIT_RANGE_WALK     8192 /* keys of the index that a page of a read visits */
 #define LIMIT_RANGE_FETCH    512  /* values that a page of a read fetches */
