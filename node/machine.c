@@ -290,32 +290,50 @@ static void apply_one(struct machine *m, const struct raftlog_entry *entry)
     decide_lost(m, entry->index);
 }
 
-bool machine_apply(struct machine *m)
+static bool is_large(const struct machine *m)
 {
-    struct raftlog_entry entry;
-    uint64_t index;
-    uint64_t began_ns;
-    size_t bytes = 0;
-    size_t n = 0;
-    bool more;
+    return m->open_entries >= LIMIT_APPLY_BATCH || m->open_bytes >= LIMIT_APPLY_BYTES;
+}
 
-    if (!raftlog_next(m->options.log, &entry)) {
-        return false;
-    }
-    kv_begin(m->options.kv);
-    do {
-        apply_one(m, &entry);
-        index = entry.index;
-        bytes += entry.payload.len;
-        n++;
-        more = n == LIMIT_APPLY_BATCH || bytes >= LIMIT_APPLY_BYTES;
-    } while (!more && raftlog_next(m->options.log, &entry));
-    began_ns = env_mono_ns(m->options.env);
+static void commit(struct machine *m)
+{
+    uint64_t began_ns = env_mono_ns(m->options.env);
+
     kv_commit(m->options.kv);
+    m->open_entries = 0;
+    m->open_bytes = 0;
     metrics_time(m->options.metrics, METRIC_TIME_COMMIT, 1,
                  env_mono_ns(m->options.env) - began_ns);
-    raftlog_applied(m->options.log, index);
-    return more;
+}
+
+bool machine_apply(struct machine *m, uint64_t now_ms)
+{
+    struct raftlog_entry entry;
+    uint64_t index = 0;
+
+    while (!is_large(m) && raftlog_next(m->options.log, &entry)) {
+        if (m->open_entries == 0) {
+            kv_begin(m->options.kv);
+            m->open_since_ms = now_ms;
+        }
+        apply_one(m, &entry);
+        index = entry.index;
+        m->open_entries++;
+        m->open_bytes += entry.payload.len;
+    }
+    if (index != 0) {
+        raftlog_applied(m->options.log, index);
+    }
+    return is_large(m);
+}
+
+bool machine_commit(struct machine *m, uint64_t now_ms, bool now)
+{
+    if (m->open_entries > 0 &&
+        (now || is_large(m) || now_ms >= m->open_since_ms + LIMIT_APPLY_MS)) {
+        commit(m);
+    }
+    return m->open_entries == 0;
 }
 
 /* ---- out ---- */
@@ -409,6 +427,9 @@ uint64_t machine_deadline_ms(const struct machine *m)
         deadline = container_of(m->ages.next, struct machine_op, age)->started_ms +
                    machine_timeout_ms(m);
     }
+    if (m->open_entries > 0 && m->open_since_ms + LIMIT_APPLY_MS < deadline) {
+        deadline = m->open_since_ms + LIMIT_APPLY_MS;
+    }
     if (!list_empty(&m->queued) && m->hold_until_ms != 0 && m->hold_until_ms < deadline) {
         deadline = m->hold_until_ms;
     }
@@ -430,6 +451,9 @@ void machine_close(struct machine *m)
                        NULL);
     }
     call_back(m);
+    if (m->open_entries > 0) {
+        commit(m);
+    }
     batch_close(&m->batch);
     arena_close(&m->arena);
     free(m->buckets);

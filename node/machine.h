@@ -90,8 +90,14 @@ void machine_submit(struct machine *m, struct machine_op *op);
 /* The turn's commands into the log, or to the leader. */
 void machine_propose(struct machine *m, uint64_t now_ms);
 
-/* Applies what is committed, up to a limit; true when there is more. */
-bool machine_apply(struct machine *m);
+/* Applies what is committed, up to a limit; true when there is more. The transaction
+ * stays open over several turns: what is applied is durable in the log, so nobody waits
+ * for it. */
+bool machine_apply(struct machine *m, uint64_t now_ms);
+
+/* Commits the transaction when it is LIMIT_APPLY_MS old, or large, or has to be now; true
+ * when none is open: then the state machine's upkeep may run. */
+bool machine_commit(struct machine *m, uint64_t now_ms, bool now);
 
 /* Gives up on what waited too long, then calls back all whose outcome is known. */
 void machine_answer(struct machine *m, uint64_t now_ms);

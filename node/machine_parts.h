@@ -23,6 +23,9 @@ struct machine {
     uint64_t hold_until_ms; /* the leader refused: forward nothing until then; or 0 */
     bool lagging;           /* committed entries wait to be applied, too many */
     int64_t wal_bytes;
+    size_t open_entries;    /* applied in the transaction that is open; 0: none is */
+    size_t open_bytes;      /* payload of them */
+    uint64_t open_since_ms; /* when it began */
 };
 
 /* The op of a sequence that is on its way, or NULL. */

@@ -4,12 +4,14 @@
  *  1. What arrived: frames of other members step the log; complete requests are checked
  * and become commands, read gates or answers; the turn's commands become one log entry.
  *  2. The log: timers, one disk write, frames for the other members.
- *  3. Apply: what a quorum has on disk, in one SQLite transaction. Opens read gates.
- *  4. Answers: commands that were applied, gates that opened, pages of long reads. They
- * come after the transaction, so nobody hears of what a crash could undo.
+ *  3. Apply: what a quorum has on disk. Opens read gates.
+ *  4. Answers: commands that were applied, gates that opened, pages of long reads. What
+ * is answered is on a quorum's disks in the log; a crash before the state machine's own
+ *     transaction only means that entries are applied again.
  *  5. Output: one write per member and one per client connection.
- *  6. Upkeep: compaction, checkpoints, sizes, state hashes. Last, since nobody waits for
- * it.
+ *  6. The state machine's transaction, every few turns: it costs the same for one entry
+ * and for a thousand. Then upkeep: compaction, checkpoints, sizes, state hashes. Last,
+ * since nobody waits for it.
  *
  * Frames that upkeep gathers leave with the next turn's output. */
 #include "base/check.h"
@@ -80,7 +82,7 @@ void node_turn(struct node *node)
     raftlog_turn(node->log);
     raftlog_get_status(node->log, &node->status);
 
-    more = machine_apply(node->machine);
+    more = machine_apply(node->machine, now_ms);
     if (node->dead) {
         return;
     }
@@ -94,7 +96,10 @@ void node_turn(struct node *node)
     conns_flush(node->conns);
     close_doors(node, now_ms); /* the last connection may just have ended */
 
-    more |= upkeep_run(node, now_ms);
+    if (machine_commit(node->machine, now_ms,
+                       now_ms >= upkeep_deadline_ms(&node->upkeep))) {
+        more |= upkeep_run(node, now_ms);
+    }
     metrics_add(&node->metrics, METRIC_TURNS, 1);
     metrics_watch_log(&node->metrics, &node->status);
     metrics_time(&node->metrics, METRIC_TIME_TURN, 1, env_mono_ns(node->env) - began_ns);

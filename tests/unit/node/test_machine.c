@@ -125,8 +125,9 @@ static void turn(void)
 
     machine_propose(machine, now_ms);
     raftlog_turn(raft);
-    machine_apply(machine);
+    machine_apply(machine, now_ms);
     machine_answer(machine, now_ms);
+    machine_commit(machine, now_ms, true);
 }
 
 static void run_ms(uint64_t ms)
