@@ -44,9 +44,11 @@ struct raftlog_check {
     uint64_t room; /* a power of two */
     struct known_leader *leaders;
     uint64_t n_leaders;
-    uint64_t *committed; /* terms by index */
+    uint64_t *committed;    /* terms of entries by index ... */
+    uint64_t *commit_terms; /* ... and those of the leaders that committed them */
     uint64_t n_committed;
     uint64_t committed_room;
+    uint64_t commit_terms_room;
     char failure[256];
 };
 
@@ -94,6 +96,7 @@ void raftlog_check_free(struct raftlog_check *check)
     free(check->entries);
     free(check->leaders);
     free(check->committed);
+    free(check->commit_terms);
     free(check);
 }
 
@@ -254,8 +257,10 @@ static const char *check_commit(struct raftlog_check *check, uint32_t member,
                     commit, member);
     }
     grow(&check->committed, &check->committed_room, commit);
+    grow(&check->commit_terms, &check->commit_terms_room, commit);
     for (uint64_t i = seen + 1; i <= commit; i++) {
         check->committed[i] = shadow->terms[i];
+        check->commit_terms[i] = log->raft.current_term;
         check->n_committed = i;
     }
     if (check->committed[commit] != shadow->terms[commit]) {
@@ -283,7 +288,7 @@ static const char *check_completeness(struct raftlog_check *check, uint32_t memb
     const struct shadow *shadow = &check->members[member];
     uint64_t index = check->n_committed;
 
-    while (index > 0 && check->committed[index] >= log->lead_term) {
+    while (index > 0 && check->commit_terms[index] >= log->lead_term) {
         index--;
     }
     if (index > 0 &&
@@ -291,7 +296,7 @@ static const char *check_completeness(struct raftlog_check *check, uint32_t memb
         return fail(check,
                     "leader completeness: member %u leads term %" PRIu64
                     " without entry %" PRIu64 ", committed in term %" PRIu64,
-                    member, log->lead_term, index, check->committed[index]);
+                    member, log->lead_term, index, check->commit_terms[index]);
     }
     return NULL;
 }
