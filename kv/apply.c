@@ -129,13 +129,12 @@ static void apply_command(struct kv *kv, const Kvd__Command__Command *cmd,
     }
     reply = reply_for(arena);
     status = type->apply(kv, cmd, &reply, &res);
-    if (arena == NULL || kv->dead) {
-        return;
-    }
     if (status == API_OK && reply.too_large) {
         status = API_RESPONSE_TOO_LARGE;
     }
-    waiters->applied(waiters->owner, cmd, status, status == API_OK ? res : NULL);
+    if (waiters != NULL && !kv->dead) {
+        waiters->applied(waiters->owner, cmd, status, status == API_OK ? res : NULL);
+    }
 }
 
 /* Takes the next command's bytes off the front of a batch. */

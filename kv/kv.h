@@ -56,13 +56,16 @@ struct kv_entry {
     struct slice payload; /* kvd.command.Batch; empty for entries that carry no command */
 };
 
-/* Asked before each command of an entry: the arena for its result, or NULL when nobody
- * here waits for it (then no response is built). */
+/* Told of each command of an entry; a command lives until applied returns. */
 struct kv_waiters {
+    /* Asked before it is applied: the arena for its response, or NULL when nobody here
+     * waits for it and none need be built. */
     struct arena *(*find)(void *owner, const Kvd__Command__Command *command);
-    /* The command's outcome: response (in the arena that find gave) when status is
-     * API_OK. Its headers carry the revision only; cluster, member and term are the
-     * caller's. Sent to the client only after kv_commit. */
+    /* The outcome: response, in the arena that find gave, when status is API_OK; NULL
+     * without an arena and for a publish. Its headers carry the revision only; cluster,
+     * member and term are the caller's. API_RESPONSE_TOO_LARGE: it was applied, but its
+     * response does not fit. What is told here survives a crash only after kv_commit, or
+     * through the log. */
     void (*applied)(void *owner, const Kvd__Command__Command *command,
                     enum api_status status, ProtobufCMessage *response);
     void *owner;
@@ -79,8 +82,8 @@ uint64_t kv_applied_term(const struct kv *kv);
 uint64_t kv_cluster_ms(const struct kv *kv);
 int64_t kv_revision(const struct kv *kv);
 int64_t kv_compact_revision(const struct kv *kv); /* -1: never */
-/* Equal on all members at equal applied index (decisions: commutative sum of row hashes).
- */
+/* Equal on all members at equal applied index: over all rows ever written, the members
+ * and what is above (hash.h). Restarts and slices of compaction do not change it. */
 uint64_t kv_state_hash(const struct kv *kv);
 
 struct kv_stats {
@@ -90,7 +93,7 @@ struct kv_stats {
     int64_t db_bytes;        /* file */
     int64_t db_bytes_in_use; /* file less its free pages */
     int64_t wal_bytes;
-    uint64_t compaction_left; /* superseded rows not yet removed */
+    uint64_t compaction_left; /* rows that compaction has to look at or to remove */
     uint64_t checkpoints;
 };
 void kv_get_stats(struct kv *kv, struct kv_stats *out);
@@ -110,10 +113,11 @@ bool kv_txn_is_serializable(const Etcdserverpb__TxnRequest *req);
 
 /* ---- reads: of the applied state ---- */
 
-/* Short reads at once: at most page_keys candidates are looked at and page_bytes
- * collected; if that does not suffice, *scan gets a cursor to be driven by kv_scan_step
- * in later turns (the revision stays pinned; writes may go on in between) and *out is
- * untouched. Response and cursor live in the arena. */
+/* Short reads at once: one page (LIMIT_RANGE_WALK keys visited, LIMIT_RANGE_FETCH values
+ * or LIMIT_RANGE_BYTES fetched); if that does not suffice, *scan gets a cursor to be
+ * driven by kv_scan_step in later turns (the revision stays pinned; writes may go on in
+ * between) and *out is untouched. Response and cursor live in the arena; the request must
+ * live as long. */
 struct kv_scan;
 enum api_status kv_range(struct kv *kv, const Etcdserverpb__RangeRequest *req,
                          struct arena *arena, Etcdserverpb__RangeResponse **out,
@@ -123,10 +127,10 @@ enum api_status kv_range(struct kv *kv, const Etcdserverpb__RangeRequest *req,
  * the pinned revision, *status is API_COMPACTED. */
 int kv_scan_step(struct kv_scan *scan, enum api_status *status,
                  Etcdserverpb__RangeResponse **out);
-/* The call went away or finished. */
+/* The call went away or finished: must follow each cursor, before kv_close. */
 void kv_scan_close(struct kv_scan *scan);
 
-/* A read-only txn, on one state. */
+/* A read-only txn, on one state, whole at once. */
 enum api_status kv_txn_read(struct kv *kv, const Etcdserverpb__TxnRequest *req,
                             struct arena *arena, Etcdserverpb__TxnResponse **out);
 
@@ -143,10 +147,11 @@ struct kv_member {
 /* Sorted by id; borrowed until the next kv_apply. */
 size_t kv_members(const struct kv *kv, const struct kv_member **out);
 
-/* ---- upkeep: once a turn, after kv_commit ---- */
+/* ---- upkeep: once a turn, not between kv_begin and kv_commit ---- */
 
-/* One bounded slice of compaction (at most 500 rows, in its own transaction), starts and
- * ends background checkpoints. True when there is more to do soon. */
+/* Ends the read transaction of the turn's reads, does one bounded slice of compaction (at
+ * most LIMIT_COMPACT_SLICE rows, in its own transaction), starts and ends background
+ * checkpoints. True when there is more to do soon. */
 bool kv_upkeep(struct kv *kv);
 
 /* Physical removal up to the compact revision is finished. */
@@ -158,8 +163,9 @@ bool kv_compaction_done(const struct kv *kv);
 bool kv_make_durable(struct kv *kv, void (*done)(void *owner, uint64_t applied),
                      void *owner);
 
-/* Recomputes the state hash from the rows, slowly, in slices; false: a mismatch was found
- * (bit rot). Called from upkeep's idle time. */
+/* Rereads all rows, LIMIT_RESCAN_SLICE a call, compares each with its checksum and at the
+ * end their sum with the state hash, then begins anew. False: a mismatch was found and
+ * logged (bit rot). Not between kv_begin and kv_commit. */
 bool kv_rescan_step(struct kv *kv);
 
 /* Planted bugs, for tests only. */

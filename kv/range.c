@@ -229,6 +229,9 @@ static bool walk(struct kv_scan *scan, struct page *page)
     struct key *key = index_seek(&scan->kv->index, scan->next, &place);
 
     while (key != NULL && !span_ends_before(&scan->span, key_name(key))) {
+        if (scan->n > LIMIT_RESPONSE_BYTES / sizeof(struct match)) {
+            scan->reply.too_large = true;
+        }
         if (!page_has_room(page) || scan->reply.too_large) {
             scan->next = keep_name(scan, key_name(key));
             return false;

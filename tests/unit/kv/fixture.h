@@ -528,6 +528,8 @@ static inline char *show_outcome(enum api_status status, const ProtobufCMessage 
 
     if (status != API_OK) {
         show(&text, "%s", api_status_text(status));
+    } else if (res == NULL) {
+        show(&text, "done");
     } else if (res->descriptor == &etcdserverpb__range_response__descriptor) {
         show_range(&text, (const Etcdserverpb__RangeResponse *)res);
     } else if (res->descriptor == &etcdserverpb__put_response__descriptor) {

@@ -64,6 +64,7 @@ Test(apply, commands_of_an_entry_run_in_order)
 
     cr_expect_str_eq(outcomes.text.bytes, "0: put @2\n"
                                           "1: etcdserver: key is not provided\n"
+                                          "2: done\n"
                                           "3: del @4 #1\n");
     cr_expect_eq(kv_applied_index(fx.kv), 1);
     cr_expect_eq(kv_applied_term(fx.kv), 3);
