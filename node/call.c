@@ -25,7 +25,7 @@ static void call_move(struct call *call, enum call_state to)
     call->state = to;
 }
 
-static void call_place(struct call *call, struct list *where)
+void call_place(struct call *call, struct list *where)
 {
     list_del(&call->place);
     list_add_tail(where, &call->place);
@@ -35,16 +35,13 @@ static void call_place(struct call *call, struct list *where)
 
 static struct call *call_new(struct calls *calls)
 {
-    struct call *call;
+    struct call *call = calls_take_idle(calls);
     struct arena arena = {0};
 
-    if (list_empty(&calls->idle)) {
-        call = mem_alloc(sizeof(*call));
-    } else {
-        call = container_of(calls->idle.next, struct call, place);
+    if (call != NULL) {
         arena = call->arena;
-        list_del(&call->place);
-        calls->n_idle--;
+    } else {
+        call = mem_alloc(sizeof(*call));
     }
     memset(call, 0, sizeof(*call));
     call->arena = arena;
@@ -65,17 +62,11 @@ static void call_drop(struct call *call)
     CHECK(call->state == CALL_ENDED);
     list_del(&call->place);
     calls->n--;
-    if (calls->n_idle >= LIMIT_IDLE_CALLS) {
-        arena_close(&call->arena);
-        free(call);
-        return;
-    }
     if (call->arena.used > IDLE_ARENA_MAX) {
         arena_close(&call->arena);
     }
     arena_reset(&call->arena);
-    list_add_head(&calls->idle, &call->place);
-    calls->n_idle++;
+    calls_give_idle(calls, call);
 }
 
 /* Ends whatever the call waits for, but for a command on its way, which holds it. */
@@ -318,37 +309,16 @@ void call_wait(struct call *call, void (*poll)(struct call *call))
     call_place(call, &call->node->calls.waiting);
 }
 
-/* ---- what the turn does ---- */
+/* ---- what the turn does with one ---- */
 
-void calls_init(struct calls *calls, uint64_t now_ms)
+void call_start(struct call *call)
 {
-    *calls = (struct calls){0};
-    list_init(&calls->ready);
-    list_init(&calls->opened);
-    list_init(&calls->scans);
-    list_init(&calls->waiting);
-    list_init(&calls->all);
-    list_init(&calls->idle);
-    wheel_init(&calls->deadlines, now_ms);
+    call_place(call, &call->node->calls.all);
+    call_move(call, CALL_WORKING);
+    rpc_start(call);
 }
 
-static struct call *call_at(struct list *place)
-{
-    return container_of(place, struct call, place);
-}
-
-void calls_start(struct calls *calls)
-{
-    while (!list_empty(&calls->ready)) {
-        struct call *call = call_at(calls->ready.next);
-
-        call_place(call, &calls->all);
-        call_move(call, CALL_WORKING);
-        rpc_start(call);
-    }
-}
-
-static void go_on(struct call *call)
+void call_go_on(struct call *call)
 {
     call_place(call, &call->node->calls.all);
     call->limit_ms = UINT64_MAX;
@@ -360,8 +330,7 @@ static void go_on(struct call *call)
     }
 }
 
-/* One after the other, so that one reply at a time is being built. */
-static void step_scan(struct call *call)
+void call_read_page(struct call *call)
 {
     enum api_status status = API_OK;
     Etcdserverpb__RangeResponse *reply = NULL;
@@ -376,88 +345,13 @@ static void step_scan(struct call *call)
     }
 }
 
-static void end_late(struct calls *calls, uint64_t now_ms)
+void call_late(struct call *call, uint64_t now_ms)
 {
-    struct wheel_timer *timer;
-
-    while ((timer = wheel_take(&calls->deadlines, now_ms)) != NULL) {
-        struct call *call = container_of(timer, struct call, timer);
-
-        if (call->deadline_ms <= now_ms) {
-            call_fail(call, API_DEADLINE_EXCEEDED);
-        } else if (call->limit_ms <= now_ms) {
-            call_fail(call, API_TIMEOUT);
-        } else {
-            arm(call);
-        }
-    }
-}
-
-static bool may_scan(const struct calls *calls)
-{
-    return !list_empty(&calls->scans) && calls->unsent <= LIMIT_UNSENT_BYTES;
-}
-
-bool calls_continue(struct calls *calls, uint64_t now_ms)
-{
-    while (!list_empty(&calls->opened)) {
-        go_on(call_at(calls->opened.next));
-    }
-    for (int i = 0; i < LIMIT_SCAN_STEPS && may_scan(calls); i++) {
-        step_scan(call_at(calls->scans.next));
-    }
-    LIST_FOREACH_SAFE (pos, &calls->waiting) {
-        call_at(pos)->poll(call_at(pos));
-    }
-    end_late(calls, now_ms);
-    return may_scan(calls);
-}
-
-uint64_t calls_deadline_ms(const struct calls *calls)
-{
-    return wheel_deadline_ms(&calls->deadlines);
-}
-
-void calls_fail_all(struct calls *calls, enum api_status status)
-{
-    struct list *const lists[] = {&calls->ready, &calls->opened, &calls->scans,
-                                  &calls->waiting, &calls->all};
-
-    for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
-        struct list open;
-
-        list_init(&open);
-        list_splice_tail(&open, lists[i]);
-        while (!list_empty(&open)) {
-            struct call *call = call_at(open.next);
-
-            call_place(call, &calls->all);
-            if (call->state != CALL_ENDED) {
-                call_fail(call, status);
-            }
-        }
-    }
-}
-
-void calls_fail_streams(struct calls *calls, enum api_status status)
-{
-    LIST_FOREACH_SAFE (pos, &calls->all) {
-        struct call *call = call_at(pos);
-
-        if (call->state == CALL_WORKING && rpc_get(call->method)->kind != RPC_UNARY) {
-            call_fail(call, status);
-        }
-    }
-}
-
-void calls_close(struct calls *calls)
-{
-    CHECK(calls->n == 0);
-    while (!list_empty(&calls->idle)) {
-        struct call *call = call_at(calls->idle.next);
-
-        list_del(&call->place);
-        arena_close(&call->arena);
-        free(call);
+    if (call->deadline_ms <= now_ms) {
+        call_fail(call, API_DEADLINE_EXCEEDED);
+    } else if (call->limit_ms <= now_ms) {
+        call_fail(call, API_TIMEOUT);
+    } else {
+        arm(call);
     }
 }

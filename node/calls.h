@@ -109,4 +109,16 @@ void calls_fail_streams(struct calls *calls, enum api_status status);
 /* All streams are closed and all operations have ended. */
 void calls_close(struct calls *calls);
 
+/* ---- between call.c and calls.c ---- */
+
+/* Moves a call into one of the lists. */
+void call_place(struct call *call, struct list *where);
+void call_start(struct call *call);
+void call_go_on(struct call *call); /* its read gate opened, or failed */
+void call_read_page(struct call *call);
+void call_late(struct call *call, uint64_t now_ms); /* its timer ran out */
+
+struct call *calls_take_idle(struct calls *calls); /* NULL: none */
+void calls_give_idle(struct calls *calls, struct call *call);
+
 #endif

@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/limits.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "node/machine_parts.h"
 
@@ -191,7 +192,8 @@ static void propose_queued(struct machine *m)
     machine_propose_batch(m);
 }
 
-static void note_leader(struct machine *m, uint64_t leader, uint64_t now_ms)
+static void note_leader(struct machine *m, uint64_t leader, uint64_t term,
+                        uint64_t now_ms)
 {
     if (leader == m->leader) {
         return;
@@ -199,6 +201,11 @@ static void note_leader(struct machine *m, uint64_t leader, uint64_t now_ms)
     if (leader != 0) {
         m->leader_since_ms = now_ms;
         metrics_add(m->options.metrics, METRIC_LEADER_CHANGES, 1);
+        log_info(leader == m->options.members->self ? "leading the cluster"
+                                                    : "following a leader",
+                 LOG_HEX("leader", leader), LOG_UINT("term", term));
+    } else {
+        log_warn("lost the leader", LOG_HEX("leader", m->leader), LOG_UINT("term", term));
     }
     m->leader = leader;
     m->hold_until_ms = 0;
@@ -209,7 +216,7 @@ void machine_propose(struct machine *m, uint64_t now_ms)
     struct raftlog_status log;
 
     raftlog_get_status(m->options.log, &log);
-    note_leader(m, log.leader, now_ms);
+    note_leader(m, log.leader, log.term, now_ms);
     m->lagging = log.commit_index > kv_applied_index(m->options.kv) + LIMIT_APPLY_LAG;
     if (m->hold_until_ms <= now_ms) {
         m->hold_until_ms = 0;
