@@ -320,6 +320,7 @@ void raftlog_get_status(const struct raftlog *log, struct raftlog_status *out)
         .fsync_max_ns = stats.fsync_max_ns,
         .dropped_frames = log->dropped_frames,
         .elections = log->elections,
+        .read_rounds = log->readindex.n_rounds,
     };
 }
 

@@ -155,6 +155,7 @@ struct raftlog_status {
     uint64_t fsync_max_ns;
     uint64_t dropped_frames; /* that made no sense */
     uint64_t elections;      /* won or lost by this member since open */
+    uint64_t read_rounds;    /* begun here, as leader or asking it, since open */
 };
 
 void raftlog_get_status(const struct raftlog *log, struct raftlog_status *out);

@@ -173,6 +173,7 @@ static bool start_round(struct raftlog *log)
     list_splice_tail(&readindex->asked, &readindex->fresh);
     if (started) {
         readindex->round++;
+        readindex->n_rounds++;
     }
     return started;
 }

@@ -39,6 +39,7 @@ struct readindex {
     uint64_t round;        /* the last round or question, as long as this process lives */
     uint64_t answered; /* the last one whose answer is known, or no longer waited for */
     uint64_t sent_ms;  /* when the last question went out */
+    uint64_t n_rounds; /* rounds and questions begun */
 
     struct remote_read remote[LIMIT_REMOTE_READS]; /* a ring, oldest first */
     unsigned remote_first;
