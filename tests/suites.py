@@ -10,10 +10,18 @@ import os
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PYTHON = "/usr/bin/python3"  # Debian's: the only one that has Debian's modules
 
-# Seeds of the simulations: in the time of make check, and when there is an hour.
-RAFTLOG_SEEDS = {"check": "600", "soak": "20000"}
-NODE_SEEDS = {"check": "120", "soak": "4000"}
+# How much: in the time of make check, and when there is an hour.
+RAFTLOG_SEEDS = {"check": "6000", "soak": "300000"}
+NODE_SEEDS = {"check": "2000", "soak": "100000"}
 KILLS = {"check": "30", "soak": "150"}
+
+# Bugs that the simulations can be told to have, and must then find.
+PLANTS = {
+    "raftlog": ("ack-before-fsync", "read-without-round", "apply-beyond-stored"),
+    "node": ("ack-before-fsync", "read-without-round", "apply-beyond-stored",
+             "applied-outside-txn"),
+}
+PLANT_SEEDS = "2000"
 
 
 class Suite:
@@ -38,39 +46,41 @@ def sources(pattern):
 
 
 def simulations(effort):
-    limit = 240 if effort == "check" else 3600
     sim = path("build/rel/sim")
-    return [
-        Suite("sim/raftlog", [sim, "raftlog", "--seeds", RAFTLOG_SEEDS[effort]], limit),
+    limit = 300 if effort == "check" else 3600
+    found = [
         Suite("sim/node", [sim, "node", "--seeds", NODE_SEEDS[effort]], limit),
+        Suite("sim/raftlog", [sim, "raftlog", "--seeds", RAFTLOG_SEEDS[effort]], limit),
         Suite("sim/scripts", [sim, "raftlog", "--scripts"], limit),
     ]
+    for simulation, plants in PLANTS.items():
+        for plant in plants:
+            found.append(Suite("sim/plant-%s-%s" % (simulation, plant), [
+                sim, simulation, "--plant", plant, "--seeds", PLANT_SEEDS], limit))
+    return found
 
 
 def clusters(effort):
-    found = []
-    for source in sources("tests/cluster/test_*.py"):
-        name = "cluster/" + os.path.basename(source)[len("test_"):-len(".py")]
-        limit = 240 if effort == "check" else 1800
-        found.append(script(name, source, limit, variables={"KILLS": KILLS[effort]}))
-    return found
+    limit = 300 if effort == "check" else 1800
+    return [script(short(source), source, limit, variables={"KILLS": KILLS[effort]})
+            for source in sources("tests/cluster/test_*.py")]
 
 
 def units():
-    found = []
-    for source in sources("tests/unit/*/test_*.c"):
-        folder, name = source.split("/")[2:]
-        binary = path("build/san", source[:-len(".c")])
-        found.append(Suite("unit/%s/%s" % (folder, name[len("test_"):-len(".c")]),
-                           [binary], 120))
-    return found
+    return [Suite("unit/" + short(source), [path("build/san", source[:-len(".c")])], 120)
+            for source in sources("tests/unit/*/test_*.c")]
+
+
+def short(source):
+    """tests/cluster/test_kills.py is the suite cluster/kills."""
+    folder, name = os.path.split(source)
+    return "%s/%s" % (os.path.basename(folder), os.path.splitext(name)[0][len("test_"):])
 
 
 def clients():
-    return [script("interop/" + os.path.basename(source)[len("test_"):-len(".py")], source, 180)
-            for source in sources("tests/interop/test_*.py")] + \
-           [script("cli/" + os.path.basename(source)[len("test_"):-len(".py")], source, 180)
-            for source in sources("tests/cli/test_*.py")]
+    server = {"SERVER": path("build/kvd")}
+    return [script(short(source), source, 300, variables=server)
+            for source in sources("tests/interop/test_*.py") + sources("tests/cli/test_*.py")]
 
 
 def repository():
