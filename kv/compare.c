@@ -92,9 +92,8 @@ bool compare_holds(struct kv *kv, const Etcdserverpb__Compare *compare)
     bool found = false;
     struct index_place place;
 
-    for (struct key *key = index_seek(&kv->index, span.from, &place);
-         key != NULL && !span_ends_before(&span, key_name(key));
-         key = index_next(&kv->index, &place)) {
+    for (struct key *key = index_first(&kv->index, &span, span.from, &place); key != NULL;
+         key = index_next(&kv->index, &span, &place)) {
         if (!key_is_live(key)) {
             continue;
         }

@@ -119,24 +119,25 @@ static void node_set_key(struct index_node *node, unsigned slot, struct key *key
     }
 }
 
-/* Slot of the last key at or before name, -1 when all come after it. */
+/* As the sought name compares with what all names of the node begin with. */
+static int compare_beginning(const struct index_node *node, struct slice name)
+{
+    size_t len = name.len < node->skip ? name.len : node->skip;
+    int rc = memcmp(name.ptr, node->key[0]->bytes, len);
+
+    return rc == 0 && name.len < node->skip ? -1 : rc;
+}
+
+/* Slot of the last key at or before name, -1 when all come after it. The common beginning
+ * is compared last: a name that is found need not look at another key than its own. */
 static int node_search(const struct index_node *node, struct slice name, bool *exact)
 {
-    struct slice first = key_name(node->key[0]);
-    size_t len = name.len < node->skip ? name.len : node->skip;
-    int rc = memcmp(name.ptr, first.ptr, len);
+    uint64_t hint = hint_of(name, node->skip);
     int low = 0;
     int high = (int)node->n;
-    uint64_t hint;
+    int rc;
 
     *exact = false;
-    if (rc != 0) {
-        return rc < 0 ? -1 : high - 1;
-    }
-    if (name.len < node->skip) {
-        return -1;
-    }
-    hint = hint_of(name, node->skip);
     while (low < high) {
         int middle = (low + high) / 2;
 
@@ -154,6 +155,10 @@ static int node_search(const struct index_node *node, struct slice name, bool *e
         } else {
             low = middle + 1;
         }
+    }
+    rc = compare_beginning(node, name);
+    if (rc != 0) {
+        return rc < 0 ? -1 : (int)node->n - 1;
     }
     return low - 1;
 }
@@ -290,17 +295,27 @@ static struct key *place_settle(const struct index *index, struct index_place *p
     return place->node[0]->key[0];
 }
 
-struct key *index_seek(const struct index *index, struct slice name,
-                       struct index_place *place)
+static struct key *within(const struct span *span, struct key *key)
 {
-    index_locate(index, name, place);
-    return place_settle(index, place);
+    return key != NULL && span_ends_before(span, key_name(key)) ? NULL : key;
 }
 
-struct key *index_next(const struct index *index, struct index_place *place)
+struct key *index_first(const struct index *index, const struct span *span,
+                        struct slice from, struct index_place *place)
 {
+    struct key *key = index_locate(index, from, place);
+
+    return span->single ? key : within(span, place_settle(index, place));
+}
+
+struct key *index_next(const struct index *index, const struct span *span,
+                       struct index_place *place)
+{
+    if (span->single) {
+        return NULL;
+    }
     place->slot[0]++;
-    return place_settle(index, place);
+    return within(span, place_settle(index, place));
 }
 
 /* ---- change ---- */

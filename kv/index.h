@@ -54,10 +54,12 @@ void index_add(struct index *index, struct index_place *place, struct slice name
 /* Forgets what a compaction at rev removes of that key; see key_trim. */
 void index_trim(struct index *index, struct slice name, int64_t rev);
 
-/* The first key at or after name; NULL at the end. */
-struct key *index_seek(const struct index *index, struct slice name,
+/* The first key of span at or after from (which is in it), and the one after the place;
+ * NULL at the end. */
+struct key *index_first(const struct index *index, const struct span *span,
+                        struct slice from, struct index_place *place);
+struct key *index_next(const struct index *index, const struct span *span,
                        struct index_place *place);
-struct key *index_next(const struct index *index, struct index_place *place);
 
 /* Adds to *count the keys of span, from `from` on, that live at rev. Looks at about
  * budget single keys; when that does not suffice, returns the first key not counted, to

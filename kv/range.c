@@ -226,9 +226,9 @@ static void visit(struct kv_scan *scan, const struct key *key, struct page *page
 static bool walk(struct kv_scan *scan, struct page *page)
 {
     struct index_place place;
-    struct key *key = index_seek(&scan->kv->index, scan->next, &place);
+    struct key *key = index_first(&scan->kv->index, &scan->span, scan->next, &place);
 
-    while (key != NULL && !span_ends_before(&scan->span, key_name(key))) {
+    while (key != NULL) {
         if (scan->n > LIMIT_RESPONSE_BYTES / sizeof(struct match)) {
             scan->reply.too_large = true;
         }
@@ -244,7 +244,7 @@ static bool walk(struct kv_scan *scan, struct page *page)
             scan->count = 0;
             return true;
         }
-        key = index_next(&scan->kv->index, &place);
+        key = index_next(&scan->kv->index, &scan->span, &place);
     }
     scan->phase = SCAN_FETCH;
     return true;

@@ -128,9 +128,8 @@ Etcdserverpb__DeleteRangeResponse *write_delete(
         res->prev_kvs = reply_alloc(reply, n * sizeof(res->prev_kvs[0]));
         n = 0;
     }
-    for (struct key *key = index_seek(&kv->index, span.from, &place);
-         key != NULL && !span_ends_before(&span, key_name(key)) && !kv->dead;
-         key = index_next(&kv->index, &place)) {
+    for (struct key *key = index_first(&kv->index, &span, span.from, &place);
+         key != NULL && !kv->dead; key = index_next(&kv->index, &span, &place)) {
         struct row row = {.prev = key->seq, .key = key_name(key)};
 
         if (!key_is_live(key)) {

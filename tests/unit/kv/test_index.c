@@ -6,29 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/mem.h"
-
-/* xorshift64* (Vigna 2016). */
-static uint64_t random_state;
-
-static uint64_t draw(uint64_t below)
-{
-    random_state ^= random_state >> 12;
-    random_state ^= random_state << 25;
-    random_state ^= random_state >> 27;
-    return (random_state * 2685821657736338717ull >> 11) % below;
-}
-
-static uint64_t seed_of_today(void)
-{
-    const char *given = getenv("SEED");
-    uint64_t seed = given != NULL ? strtoull(given, NULL, 10) : (uint64_t)time(NULL) | 1;
-
-    printf("SEED=%" PRIu64 "\n", seed);
-    return seed;
-}
+#include "tests/unit/kv/draw.h"
 
 /* A key of the model: revisions in order, negative for tombstones. */
 struct model_key {
@@ -147,11 +127,12 @@ static void compact(struct index *index, struct model *m, int64_t rev)
 static void expect_same(const struct index *index, const struct model *m, int64_t rev)
 {
     struct index_place place;
-    struct key *key = index_seek(index, slice_str("!"), &place);
+    struct span all = {.from = slice_str("!"), .unbounded = true};
+    struct key *key = index_first(index, &all, all.from, &place);
     uint64_t live = 0;
     uint64_t versions = 0;
 
-    for (int i = 0; i < m->n; i++, key = index_next(index, &place)) {
+    for (int i = 0; i < m->n; i++, key = index_next(index, &all, &place)) {
         int64_t at = model_at(&m->keys[i], rev);
         struct version version;
         bool there;
@@ -214,7 +195,7 @@ Test(index, does_what_a_sorted_array_does)
     int64_t compacted = 0;
     struct index index;
 
-    random_state = seed_of_today();
+    draw_seed();
     index_open(&index);
     for (int64_t rev = 2; rev < 60000; rev++) {
         change(&index, m, rev);
@@ -311,6 +292,7 @@ Test(index, finds_names_that_begin_or_end_like_others)
 {
     static const char *const names[] = {"a",         "aa",        "aaaaaaaa",
                                         "aaaaaaaaa", "aaaaaaaab", "ab"};
+    struct span all = {.unbounded = true};
     struct index index;
     struct index_place place;
 
@@ -323,8 +305,11 @@ Test(index, finds_names_that_begin_or_end_like_others)
     }
     cr_expect_null(index_find(&index, slice_str("aaa")));
     cr_expect_null(index_find(&index, slice_of("a\0", 2)));
-    cr_expect(slice_eq(key_name(index_seek(&index, slice_of("a\0", 2), &place)),
-                       slice_str("aa")));
-    cr_expect_null(index_seek(&index, slice_str("b"), &place));
+    all.from = slice_of("a\0", 2);
+    cr_expect(
+        slice_eq(key_name(index_first(&index, &all, all.from, &place)), slice_str("aa")));
+    cr_expect_null(index_first(&index, &all, slice_str("b"), &place));
+    all.single = true;
+    cr_expect_null(index_first(&index, &all, all.from, &place));
     index_close(&index);
 }

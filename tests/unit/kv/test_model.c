@@ -9,7 +9,7 @@ static void open_store(void)
 {
     fixture_open(&fx);
     model_init(&m);
-    workload_seed();
+    draw_seed();
 }
 
 static void close_store(void)

@@ -5,13 +5,12 @@
 
 #include "base/log.h"
 #include "tests/sim/sim_disk.h"
-#include "tests/sim/sim_rng.h"
 #include "tests/sim/sim_vfs.h"
+#include "tests/unit/kv/draw.h"
 #include "tests/unit/kv/fixture.h"
 
 static struct fixture fx;
 static struct sim_disk *sim;
-static struct sim_rng rng;
 static uint64_t durable; /* what the last callback covered */
 
 static void drop_line(void *owner, const char *line)
@@ -21,11 +20,6 @@ static void drop_line(void *owner, const char *line)
 static void on_durable(void *owner, uint64_t applied)
 {
     durable = applied;
-}
-
-static uint64_t draw(uint64_t below)
-{
-    return sim_rng_next(&rng) % below;
 }
 
 /* Every tenth entry compacts, all others put. */
@@ -122,7 +116,7 @@ static void run_seed(uint64_t seed, int lives, uint64_t turns_max, size_t value_
 
     memset(&fx, 0, sizeof(fx));
     sim = sim_disk_new(seed);
-    rng = (struct sim_rng){seed};
+    draw_rng.state = seed;
     fx.env.ops = &ops;
     fx.env.disk = sim_disk_as_disk(sim);
     sim_vfs_attach(fx.env.disk);

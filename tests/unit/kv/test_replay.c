@@ -16,7 +16,7 @@ static void open_stores(void)
         fixture_open(&fx[i]);
     }
     model_init(&m);
-    workload_seed();
+    draw_seed();
 }
 
 static void close_stores(void)

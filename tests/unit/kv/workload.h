@@ -2,36 +2,9 @@
 #ifndef KVD_TESTS_UNIT_KV_WORKLOAD_H
 #define KVD_TESTS_UNIT_KV_WORKLOAD_H
 
-#include <time.h>
-
+#include "tests/unit/kv/draw.h"
 #include "tests/unit/kv/fixture.h"
 #include "tests/unit/kv/model.h"
-
-/* xorshift64* (Vigna 2016). */
-static uint64_t workload_state;
-
-static inline uint64_t draw(uint64_t below)
-{
-    workload_state ^= workload_state >> 12;
-    workload_state ^= workload_state << 25;
-    workload_state ^= workload_state >> 27;
-    return (workload_state * 2685821657736338717ull >> 11) % below;
-}
-
-/* From the environment's SEED, or the clock; printed, so that a failure can be repeated.
- */
-static inline void workload_seed(void)
-{
-    const char *given = getenv("SEED");
-    struct timespec now;
-
-    clock_gettime(CLOCK_REALTIME, &now);
-    workload_state = given != NULL
-                         ? strtoull(given, NULL, 10)
-                         : (uint64_t)now.tv_sec * 1000000007 + (uint64_t)now.tv_nsec;
-    workload_state += workload_state == 0;
-    fprintf(stderr, "SEED=%" PRIu64 "\n", workload_state);
-}
 
 static inline const char *draw_key(void)
 {
