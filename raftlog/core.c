@@ -5,7 +5,6 @@
 #include <stdlib.h>
 
 #include "base/check.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "peer.pb-c.h"
 
@@ -149,11 +148,7 @@ static void act_message(struct raftlog *log, const struct raft_message *message)
         put_timeout_now(log, message);
         break;
     case RAFT_INSTALL_SNAPSHOT:
-        log_error(
-            "the consensus library asks for a snapshot although every member has the "
-            "truncated entries; it is not sent",
-            LOG_HEX("member", message->server_id),
-            LOG_UINT("index", message->install_snapshot.last_index));
+        replicate_lost(log, message->server_id, message->install_snapshot.last_index);
         break;
     }
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "peer.pb-c.h"
 #include "raftlog/core.h"
@@ -26,6 +27,17 @@ void replicate_close(struct replicate *replicate)
     free(replicate->entries);
     free(replicate->pointers);
     *replicate = (struct replicate){0};
+}
+
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* Every member has stored the log up to here at least. */
+static uint64_t anchor_of(const struct raftlog *log)
+{
+    return store_get_anchor(log->store)->index;
 }
 
 /* ---- the cursor ---- */
@@ -104,7 +116,7 @@ void replicate_acknowledged(struct raftlog *log, struct peer *peer, uint64_t ind
  * any between the two. */
 static uint64_t skip_terms(const struct raftlog *log, uint64_t index, uint64_t term)
 {
-    uint64_t low = store_get_anchor(log->store)->index;
+    uint64_t low = anchor_of(log);
     uint64_t high = index;
 
     while (low < high) {
@@ -124,7 +136,6 @@ void replicate_rejected(struct raftlog *log, struct peer *peer, uint64_t rejecte
 {
     struct cursor *cursor = &peer->cursor;
     uint64_t match = raftlog_match(log, peer->id);
-    uint64_t anchor = store_get_anchor(log->store)->index;
     uint64_t agreed = hint_index < rejected ? hint_index : rejected - 1;
 
     if (rejected <= match || (cursor->probing && rejected + 1 != cursor->next)) {
@@ -137,13 +148,23 @@ void replicate_rejected(struct raftlog *log, struct peer *peer, uint64_t rejecte
     if (hint_term > 0) {
         agreed = skip_terms(log, agreed, hint_term);
     }
-    if (agreed < match) {
-        agreed = match;
+    agreed = larger(agreed, larger(match, anchor_of(log)));
+    if (agreed + 1 < cursor->next) {
+        cursor_probe(cursor, agreed + 1);
     }
-    if (agreed < anchor) {
-        agreed = anchor; /* every member has what was truncated */
+}
+
+void replicate_lost(struct raftlog *log, uint64_t member, uint64_t index)
+{
+    struct peer *peer = core_find_peer(log, member);
+
+    CHECK(peer != NULL);
+    if (!peer->cursor.lost) {
+        peer->cursor.lost = true;
+        log_error("a member lacks entries that it had stored and that were truncated "
+                  "since: its disk lost them; replace that member",
+                  LOG_HEX("member", member), LOG_UINT("index", index));
     }
-    cursor_probe(cursor, agreed + 1);
 }
 
 void replicate_link_up(struct raftlog *log, struct peer *peer)
@@ -250,7 +271,7 @@ static void turn_probing(struct raftlog *log, struct peer *peer, bool room)
 static void turn_streaming(struct raftlog *log, struct peer *peer, bool room)
 {
     struct cursor *cursor = &peer->cursor;
-    uint64_t match = raftlog_match(log, peer->id);
+    uint64_t match = larger(raftlog_match(log, peer->id), anchor_of(log));
     uint64_t known = match < log->commit ? match : log->commit;
     size_t bytes;
 
@@ -282,6 +303,7 @@ void replicate_turn(struct raftlog *log)
         if (backlog >= LIMIT_PEER_BACKLOG) {
             continue; /* no link, or one that takes nothing */
         }
+        peer->cursor.next = larger(peer->cursor.next, anchor_of(log) + 1);
         if (peer->cursor.probing) {
             turn_probing(log, peer, room);
         } else {

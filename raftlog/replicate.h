@@ -35,6 +35,7 @@ struct cursor {
     bool hurry;         /* due, although a probe was sent a moment ago */
     uint64_t sent_ms;   /* when it was last sent something */
     uint64_t announced; /* the commit index it can know */
+    bool lost;          /* it lacks what was truncated */
 
     struct cursor_chunk chunks[LIMIT_INFLIGHT_CHUNKS]; /* a ring */
     unsigned chunk_first;
@@ -65,6 +66,11 @@ void replicate_ask(struct raftlog *log, uint64_t to, uint64_t prev, unsigned n);
 void replicate_acknowledged(struct raftlog *log, struct peer *peer, uint64_t index);
 void replicate_rejected(struct raftlog *log, struct peer *peer, uint64_t rejected,
                         uint64_t hint_index, uint64_t hint_term);
+
+/* libraft finds that the follower needs entries that were truncated, although it had
+ * stored them: its log is damaged. Said once in a leadership; there is no help from here.
+ */
+void replicate_lost(struct raftlog *log, uint64_t member, uint64_t index);
 
 /* The link came up: what was in flight may be lost. */
 void replicate_link_up(struct raftlog *log, struct peer *peer);

@@ -336,8 +336,8 @@ static void receive_nonsense(uint64_t to)
     rig_receive(&rig, from, to, LINK_READ_INDEX_RESULT, &read.base);
 }
 
-/* A member may find that its log contradicts what it is told was committed, and stop: that
- * is said, not crashed. */
+/* A member may find that its log contradicts what it is told was committed, and stop: it
+ * says so and does not crash. */
 Test(core, nonsense_from_a_member_does_no_harm)
 {
     uint64_t dropped = 0;

@@ -43,6 +43,14 @@ static void all_durable(void)
     rig_run(&rig, 2 * RIG_HEARTBEAT_MS);
 }
 
+static bool count_appends(struct log_rig *seen, uint64_t from, uint64_t to,
+                          const struct link_frame *frame)
+{
+    seen->counted +=
+        frame->type == LINK_APPEND_ENTRIES && from == leader && to == follower;
+    return true;
+}
+
 Test(truncate, what_all_have_stored_and_made_durable_goes)
 {
     open_group("goes", 3);
@@ -118,6 +126,32 @@ Test(truncate, a_state_behind_the_truncated_prefix_is_refused)
     cr_assert_eq(rig_open_with(&rig.members[follower], 0, 3, &err), ERR_CORRUPT);
     cr_assert_neq(strstr(err.text, "re-seed"), NULL, "%s", err.text);
     rig.members[follower].applied = rig.members[leader].applied;
+}
+
+/* Its directory was emptied: it begins with entry 1 while the others have truncated. */
+Test(truncate, a_member_that_lost_its_log_does_no_harm)
+{
+    struct rig_member *lost;
+    char command[128];
+
+    open_group("lost", 3);
+    propose_some(300);
+    all_durable();
+    lost = &rig.members[follower];
+    rig_stop(&rig, follower);
+    (void)snprintf(command, sizeof(command), "rm -rf %s && mkdir -m 700 %s", lost->dir,
+                   lost->dir);
+    cr_assert_eq(system(command), 0);
+    lost->applied = 0;
+    rig_start(&rig, follower);
+    rig.sees = count_appends;
+    rig_run(&rig, 2 * RIG_ELECTION_MS);
+    propose_some(10);
+
+    cr_assert_eq(rig_status(&rig, follower).last_index, 1);
+    cr_assert_eq(rig_status(&rig, leader).commit_index,
+                 rig_status(&rig, leader).last_index);
+    cr_assert_lt(rig.counted, 100, "%u frames", rig.counted);
 }
 
 Test(truncate, a_sole_member_truncates_too)
