@@ -31,7 +31,8 @@ static void add_peers(struct raftlog *log, const struct raftlog_options *options
     }
 }
 
-/* The first entry is the cluster itself. */
+/* The first entry is the cluster itself. It is written with the first turn: until then no
+ * job is under way, and the log may be closed. */
 static void bootstrap(struct raftlog *log)
 {
     struct raftlog_entry entry = {
@@ -45,7 +46,6 @@ static void bootstrap(struct raftlog *log)
         store_set_vote(log->store, 1, 0);
     }
     store_append(log->store, &entry);
-    store_flush(log->store);
 }
 
 /* The configuration that the store remembers, if any, must be the one we were told. */
@@ -181,6 +181,11 @@ int raftlog_open(struct raftlog **out, const struct raftlog_options *options,
         bootstrap(log);
     }
     start(log);
+    if (store_is_dead(log->store)) { /* env_fatal has said why, and returned */
+        rc = err_set(err, ERR_IO, "%s: the disk failed while the log was opened",
+                     options->dir);
+        goto fail;
+    }
     *out = log;
     return 0;
 

@@ -234,6 +234,7 @@ static const char *refusal(uint64_t applied, uint64_t applied_term, size_t n_vot
 Test(core, a_log_of_other_members_is_refused)
 {
     rig_open(&rig, "members", 3);
+    rig_run(&rig, 2);
     rig_stop(&rig, 1);
 
     cr_assert_neq(strstr(refusal(0, 0, 2), "other members"), NULL);
