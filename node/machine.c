@@ -276,7 +276,8 @@ static void decide_lost(struct machine *m, uint64_t applied)
     }
 }
 
-static void apply_one(struct machine *m, const struct raftlog_entry *entry)
+/* False: the state machine failed, has said so, and does nothing more. */
+static bool apply_one(struct machine *m, const struct raftlog_entry *entry)
 {
     const struct kv_waiters waiters = {
         .find = on_find,
@@ -293,8 +294,12 @@ static void apply_one(struct machine *m, const struct raftlog_entry *entry)
 
     CHECK(entry->index == kv_applied_index(m->options.kv) + 1);
     kv_apply(m->options.kv, &kv_entry, &waiters);
+    if (kv_applied_index(m->options.kv) != entry->index) {
+        return false;
+    }
     diverge_record(m->options.diverge, entry->index, kv_state_hash(m->options.kv));
     decide_lost(m, entry->index);
+    return true;
 }
 
 static bool is_large(const struct machine *m)
@@ -323,7 +328,9 @@ bool machine_apply(struct machine *m, uint64_t now_ms)
             kv_begin(m->options.kv);
             m->open_since_ms = now_ms;
         }
-        apply_one(m, &entry);
+        if (!apply_one(m, &entry)) {
+            return false;
+        }
         index = entry.index;
         m->open_entries++;
         m->open_bytes += entry.payload.len;
