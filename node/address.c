@@ -48,6 +48,17 @@ static bool port_is_valid(const char *port)
     return value >= 1 && value <= PORT_MAX;
 }
 
+/* Addresses are announced to the cluster, where text must be UTF-8. */
+static bool host_is_plain(const char *host, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (host[i] <= ' ' || host[i] > '~') {
+            return false;
+        }
+    }
+    return true;
+}
+
 int address_parse(struct address *out, const char *text, struct err *err)
 {
     const char *host = NULL;
@@ -67,6 +78,10 @@ int address_parse(struct address *out, const char *text, struct err *err)
     if (host_len >= sizeof(out->host)) {
         return err_set(err, ERR_INVALID, "the host is longer than %d characters",
                        ADDRESS_HOST_MAX - 1);
+    }
+    if (!host_is_plain(host, host_len)) {
+        return err_set(err, ERR_INVALID,
+                       "the host may have letters, digits, dots and dashes only");
     }
     if (text[0] != '[' && memchr(host, ':', host_len) != NULL) {
         return err_set(err, ERR_INVALID, "an IPv6 address needs brackets: [%.*s]:%s",

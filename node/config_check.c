@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include "api/utf8.h"
 #include "base/check.h"
 #include "base/mem.h"
 #include "node/address.h"
@@ -42,6 +43,10 @@ static const char *host_of(const struct config_url *url, struct address *parsed)
 
 static int check_name(const struct config *config, struct err *err)
 {
+    /* The name goes into the log, and no member could decode other bytes there. */
+    if (!utf8_valid(slice_str(config->name))) {
+        return err_set(err, ERR_INVALID, "--name: the name is not UTF-8 text");
+    }
     for (const char *c = config->name; *c != '\0'; c++) {
         if (*c == ',' || *c == '=' || *c == '/' || (unsigned char)*c <= ' ' ||
             *c == 127) {

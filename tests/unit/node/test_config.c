@@ -241,6 +241,13 @@ Test(config, wrong_values_say_what_would_be_right)
     refused("--name=a=b", "--name=a=b", "equal");
 }
 
+Test(config, text_that_could_not_be_decoded_from_the_log_is_refused)
+{
+    parse_ok("--name=n\xc3\xb6rd");
+    refused("--name=n\xff", "--name", "UTF-8");
+    refused("--initial-advertise-peer-urls=http://n\xff:1", "host", "letters");
+}
+
 Test(config, urls_are_checked)
 {
     refused("--listen-client-urls=https://127.0.0.1:1", "https://127.0.0.1:1", "TLS");
