@@ -2,22 +2,22 @@
  * (sockets, finished jobs) only record what arrived; all work is done here.
  *
  *  1. What arrived: frames of other members step the log; complete requests are checked
- * and become commands, read gates or answers; the turn's commands become one log entry.
+ *     and become commands, read gates or answers; the turn's commands become one entry.
  *  2. The log: timers, one disk write, frames for the other members.
  *  3. Apply: what a quorum has on disk. Opens read gates.
  *  4. Answers: commands that were applied, gates that opened, pages of long reads. What
- * is answered is on a quorum's disks in the log; a crash before the state machine's own
- *     transaction only means that entries are applied again.
+ *     is answered is on a quorum's disks in the log; a crash before the state machine's
+ *     own transaction only means that entries are applied again.
  *  5. Output: one write per member and one per client connection.
  *  6. The state machine's transaction, every few turns: it costs the same for one entry
- * and for a thousand. Then upkeep: compaction, checkpoints, sizes, state hashes. Last,
- * since nobody waits for it.
+ *     and for a thousand. Then upkeep: compaction, checkpoints, sizes, state hashes.
+ *     Last, since nobody waits for it.
  *
  * Frames that upkeep gathers leave with the next turn's output. */
 #include "base/check.h"
 #include "node/node_parts.h"
 
-#define STOP_MS 5000
+#define STOP_MS 4500 /* with the leaving of the process: 5 s */
 
 /* ---- life: let clients in, let them go ---- */
 
@@ -30,18 +30,30 @@ static void open_doors(struct node *node)
     }
 }
 
-/* Leadership was handed over, or there is nobody to take it. */
-static bool has_let_go(const struct node *node)
+/* Hands leadership over, again where an earlier try came to nothing; true when it is gone
+ * or there is nobody to take it. */
+static bool let_go(struct node *node)
 {
-    return node->status.role != RAFTLOG_LEADER || node->members.n == 1;
+    size_t others = peers_n_up(node->peers);
+
+    if (node->status.role != RAFTLOG_LEADER || others == 0 ||
+        others + 1 < membership_quorum(&node->members)) {
+        return true;
+    }
+    raftlog_transfer(node->log, 0);
+    return false;
 }
 
 static void close_doors(struct node *node, uint64_t now_ms)
 {
-    bool quiet = conns_count(node->conns) == 0 && machine_pending(node->machine) == 0 &&
-                 has_let_go(node);
+    bool quiet;
 
-    if (node->state == NODE_STOPPING && (quiet || now_ms >= node->stop_by_ms)) {
+    if (node->state != NODE_STOPPING) {
+        return;
+    }
+    quiet = let_go(node) && conns_count(node->conns) == 0 &&
+            machine_pending(node->machine) == 0;
+    if (quiet || now_ms >= node->stop_by_ms) {
         calls_fail_all(&node->calls, API_STOPPED);
         conns_flush(node->conns);
         node_move(node, NODE_STOPPED);
@@ -55,9 +67,6 @@ void node_stop(struct node *node)
     }
     node_move(node, NODE_STOPPING);
     node->stop_by_ms = env_mono_ms(node->env) + STOP_MS;
-    if (node->status.role == RAFTLOG_LEADER && node->members.n > 1) {
-        raftlog_transfer(node->log, 0); /* if it fails, the others elect */
-    }
     calls_fail_streams(&node->calls, API_STOPPED);
     conns_go_away(node->conns);
     node->env->ops->wake(node->env);
@@ -115,6 +124,7 @@ uint64_t node_deadline_ms(const struct node *node)
         raftlog_deadline_ms(node->log),
         machine_deadline_ms(node->machine),
         calls_deadline_ms(&node->calls),
+        conns_deadline_ms(node->conns),
         probes_deadline_ms(&node->probes),
         peers_deadline_ms(node->peers),
         publisher_deadline_ms(&node->publisher),
