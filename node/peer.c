@@ -161,6 +161,16 @@ uint64_t peers_up_since(const struct peers *peers, uint64_t member)
     return peer != NULL ? peer->up_since_ms : 0;
 }
 
+size_t peers_n_up(const struct peers *peers)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < peers->n; i++) {
+        n += peers->items[i].up_since_ms != 0;
+    }
+    return n;
+}
+
 void peers_flush(struct peers *peers, uint64_t now_ms)
 {
     for (size_t i = 0; i < peers->n; i++) {

@@ -69,6 +69,7 @@ size_t peers_backlog(const struct peers *peers, uint64_t to);
 
 /* env_mono_ms since when the link is up, 0 when it is down. */
 uint64_t peers_up_since(const struct peers *peers, uint64_t member);
+size_t peers_n_up(const struct peers *peers); /* links */
 
 /* Writes what was gathered, dials what is due, ends what is late. */
 void peers_flush(struct peers *peers, uint64_t now_ms);
