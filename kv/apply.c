@@ -28,7 +28,10 @@ static enum api_status apply_put(struct kv *kv, const Kvd__Command__Command *cmd
     enum api_status status = kv_check_put(cmd->put);
 
     if (status == API_OK) {
-        status = write_check_put(kv, cmd->put);
+        status = write_check_lease(kv, cmd->put);
+    }
+    if (status == API_OK) {
+        status = write_check_key(kv, cmd->put);
     }
     if (status == API_OK) {
         *out = (ProtobufCMessage *)write_put(&write, cmd->put, reply);

@@ -82,7 +82,10 @@ static enum api_status check_path(struct txn *txn, const Etcdserverpb__TxnReques
             status = range_check_revision(txn->kv, op->request_range->revision);
             break;
         case ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_PUT:
-            status = write_check_put(txn->kv, op->request_put);
+            status = write_check_key(txn->kv, op->request_put);
+            if (status == API_OK) {
+                status = write_check_lease(txn->kv, op->request_put);
+            }
             break;
         case ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_TXN:
             status = check_path(txn, op->request_txn);

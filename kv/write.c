@@ -1,6 +1,6 @@
 /* Puts and deletes: a row of history and a version in the index for each changed key.
- * What was refused must be refused before (write_check_put); here nothing can fail but
- * SQLite. */
+ * What was refused must be refused before (write_check_lease, write_check_key); here
+ * nothing can fail but SQLite. */
 #include "kv/write.h"
 
 #include "base/check.h"
@@ -26,11 +26,13 @@ int64_t write_view(const struct write *write)
     return write->n > 0 ? write->rev : write->rev - 1;
 }
 
-enum api_status write_check_put(struct kv *kv, const Etcdserverpb__PutRequest *req)
+enum api_status write_check_lease(struct kv *kv, const Etcdserverpb__PutRequest *req)
 {
-    if (req->lease != 0) {
-        return API_LEASE_NOT_FOUND;
-    }
+    return req->lease != 0 ? API_LEASE_NOT_FOUND : API_OK;
+}
+
+enum api_status write_check_key(struct kv *kv, const Etcdserverpb__PutRequest *req)
+{
     if (req->ignore_value || req->ignore_lease) {
         const struct key *key = index_find(&kv->index, span_bytes(req->key));
 

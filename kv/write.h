@@ -24,8 +24,10 @@ void write_end(struct write *write);
 /* Revision that reads see now: the new one once something was written. */
 int64_t write_view(const struct write *write);
 
-/* Whether a put may be made, on the state before the command. */
-enum api_status write_check_put(struct kv *kv, const Etcdserverpb__PutRequest *req);
+/* Whether a put may be made, on the state before the command. Both must hold; etcd looks
+ * at the lease first for a put, and at the key first in a txn. */
+enum api_status write_check_lease(struct kv *kv, const Etcdserverpb__PutRequest *req);
+enum api_status write_check_key(struct kv *kv, const Etcdserverpb__PutRequest *req);
 
 /* NULL when no reply is wanted. */
 Etcdserverpb__PutResponse *write_put(struct write *write,

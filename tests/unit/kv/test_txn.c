@@ -220,6 +220,20 @@ Test(txn, only_the_path_taken_is_checked_and_run)
     expect(&fx, "txn @1 yes [txn @0 no [get @1 #0]]");
 }
 
+Test(txn, absent_key_is_told_before_an_unknown_lease_unlike_in_a_put)
+{
+    Etcdserverpb__RequestOp *bad = op_put(&fx, "absent", "");
+    Etcdserverpb__PutRequest *alone = put_new(&fx, "absent", "");
+
+    bad->request_put->lease = 5;
+    bad->request_put->ignore_value = true;
+    alone->lease = 5;
+    alone->ignore_value = true;
+
+    cr_assert_eq(run_txn(&fx, txn_new(&fx, NULL, THEN(bad), NULL)), API_KEY_NOT_FOUND);
+    cr_assert_eq(run_put(&fx, alone), API_LEASE_NOT_FOUND);
+}
+
 Test(txn, one_op_that_cannot_be_done_fails_the_whole)
 {
     Etcdserverpb__RequestOp *bad = op_put(&fx, "b", "");
