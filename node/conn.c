@@ -80,6 +80,7 @@ struct conns {
     struct listener *listeners[LISTENERS_MAX];
     size_t n_listeners;
     bool going_away;
+    uint64_t goodbye_ms;     /* when to press those that do not answer the goodbye */
     struct buf out;          /* output of the connection being flushed */
     uint64_t log_since_ms;   /* begin of the span of conn_log */
     unsigned log_lines;      /* in the span */
@@ -464,6 +465,7 @@ struct conns *conns_open(const struct conns_options *options)
     conns->options = *options;
     list_init(&conns->all);
     list_init(&conns->marked);
+    conns->goodbye_ms = UINT64_MAX;
     buf_init(&conns->out, 2 * LIMIT_FLUSH_BYTES);
     return conns;
 }
@@ -503,10 +505,27 @@ const char *conn_address(const struct conn *conn)
     return conn_net(conn)->peer_address(conn->stream);
 }
 
+/* Clients that did not answer the goodbye are not waited for: their open calls are. */
+static void conns_press(struct conns *conns)
+{
+    conns->goodbye_ms = UINT64_MAX;
+    LIST_FOREACH (item, &conns->all) {
+        struct conn *conn = container_of(item, struct conn, link);
+
+        if (conn->state == CONN_HTTP2) {
+            wire_go_away_now(conn->wire);
+            conn_mark(conn);
+        }
+    }
+}
+
 void conns_flush(struct conns *conns)
 {
     struct list batch;
 
+    if (conns_now_ms(conns) >= conns->goodbye_ms) {
+        conns_press(conns);
+    }
     list_init(&batch);
     list_splice_tail(&batch, &conns->marked);
     while (!list_empty(&batch)) {
@@ -527,6 +546,11 @@ void conns_tick(struct conns *conns, uint64_t now_ms)
     }
 }
 
+uint64_t conns_deadline_ms(const struct conns *conns)
+{
+    return conns->goodbye_ms;
+}
+
 static void conns_unlisten(struct conns *conns)
 {
     while (conns->n_listeners > 0) {
@@ -537,6 +561,7 @@ static void conns_unlisten(struct conns *conns)
 void conns_go_away(struct conns *conns)
 {
     conns->going_away = true;
+    conns->goodbye_ms = conns_now_ms(conns) + LIMIT_GOODBYE_MS;
     conns_unlisten(conns);
     LIST_FOREACH (item, &conns->all) {
         struct conn *conn = container_of(item, struct conn, link);

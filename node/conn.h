@@ -42,6 +42,9 @@ void conns_tick(struct conns *conns, uint64_t now_ms);
 
 /* Graceful stop: no new connections, GOAWAY on the open ones. conns_count falls to 0. */
 void conns_go_away(struct conns *conns);
+
+/* When conns_flush wants to be called although nothing arrived. */
+uint64_t conns_deadline_ms(const struct conns *conns);
 size_t conns_count(const struct conns *conns);
 void conns_close(struct conns *conns);
 

@@ -30,17 +30,38 @@ static void open_doors(struct node *node)
     }
 }
 
+/* The member that can lead soonest: connected, and furthest along. 0: there is none. */
+static uint64_t successor(const struct node *node)
+{
+    uint64_t best = 0;
+    uint64_t best_match = 0;
+
+    for (size_t i = 0; i < node->members.n; i++) {
+        uint64_t id = node->members.items[i].id;
+        uint64_t match = raftlog_match(node->log, id);
+
+        if (peers_up_since(node->peers, id) != 0 && (best == 0 || match > best_match)) {
+            best = id;
+            best_match = match;
+        }
+    }
+    return best;
+}
+
 /* Hands leadership over, again where an earlier try came to nothing; true when it is gone
  * or there is nobody to take it. */
 static bool let_go(struct node *node)
 {
-    size_t others = peers_n_up(node->peers);
+    uint64_t next;
 
-    if (node->status.role != RAFTLOG_LEADER || others == 0 ||
-        others + 1 < membership_quorum(&node->members)) {
+    if (node->status.role != RAFTLOG_LEADER) {
         return true;
     }
-    raftlog_transfer(node->log, 0);
+    next = successor(node);
+    if (next == 0 || peers_n_up(node->peers) + 1 < membership_quorum(&node->members)) {
+        return true;
+    }
+    raftlog_transfer(node->log, next);
     return false;
 }
 

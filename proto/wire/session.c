@@ -112,13 +112,20 @@ static int on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint
     return 0;
 }
 
-static void on_ping_answer(struct wire *wire, const uint8_t *opaque)
+void wire_go_away_now(struct wire *wire)
 {
-    if (wire->draining && memcmp(opaque, goaway_ping, sizeof(goaway_ping)) == 0) {
+    if (wire->draining) {
         wire->draining = false; /* once */
         nghttp2_submit_goaway(wire->ng, NGHTTP2_FLAG_NONE,
                               nghttp2_session_get_last_proc_stream_id(wire->ng),
                               NGHTTP2_NO_ERROR, NULL, 0);
+    }
+}
+
+static void on_ping_answer(struct wire *wire, const uint8_t *opaque)
+{
+    if (memcmp(opaque, goaway_ping, sizeof(goaway_ping)) == 0) {
+        wire_go_away_now(wire);
     }
 }
 

@@ -109,6 +109,8 @@ size_t wire_queued(const struct wire_call *call); /* unsent bytes */
 void wire_finish(struct wire_call *call, int grpc_code, const char *text);
 /* Graceful: GOAWAY(2^31-1) now; the second step, GOAWAY(last id), after a round trip. */
 void wire_go_away(struct wire *wire);
+/* The second step without waiting longer: a client that does nothing may not answer. */
+void wire_go_away_now(struct wire *wire);
 
 /* ---- client ---- */
 
