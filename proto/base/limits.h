@@ -23,7 +23,7 @@
 #define LIMIT_STREAM_BACKLOG   (1 * GIB)
 #define STREAM_LOW             (256 * KIB) /* below this a stream counts as drained */
 #define LIMIT_HANDSHAKE_MS     10000       /* until the first complete preface */
-#define LIMIT_GOODBYE_MS       500         /* for an answer to GOAWAY at a graceful stop */
+#define LIMIT_GOODBYE_MS       500         /* for an answer to a goodbye */
 #define LIMIT_HTTP1_IDLE_MS    60000       /* between two requests for pages */
 #define LIMIT_HTTP1_TARGET     (2 * KIB)   /* path and query of a page */
 #define LIMIT_HTTP1_INPUT      (128 * KIB) /* of requests that wait for the one before */
