@@ -11,6 +11,7 @@
 
 #define TIMEOUT_BASE_MS 5000
 #define BUCKETS         LIMIT_PENDING_CALLS
+#define EPOCH_SHIFT     24 /* 40 random bits begin the sequences of a start */
 
 static_assert((BUCKETS & (BUCKETS - 1)) == 0, "sequences map to buckets by masking");
 
@@ -28,6 +29,9 @@ struct machine *machine_open(const struct machine_options *options)
 
     CHECK(options->epoch != 0);
     m->options = *options;
+    /* A late refusal of an earlier start's command must not name one of this start: that
+     * would be submitted twice. */
+    m->last_sequence = options->epoch >> EPOCH_SHIFT;
     m->buckets = mem_zero(BUCKETS * sizeof(*m->buckets));
     list_init(&m->queued);
     list_init(&m->proposed);

@@ -361,6 +361,35 @@ static void one_of_three(void)
     open_parts(3);
 }
 
+/* What the leader may still say to a command of the start before, which it did not take.
+ */
+Test(machine, sequences_of_two_starts_do_not_meet)
+{
+    static const uint64_t epochs[] = {0x1111111111111111, 0x9999999999999999};
+    struct machine_options options = {.env = &small.env,
+                                      .kv = kv,
+                                      .log = raft,
+                                      .metrics = &metrics,
+                                      .members = &members,
+                                      .request_max = 1536 * KIB};
+    uint64_t sequences[2];
+
+    for (size_t i = 0; i < 2; i++) {
+        struct asker asker;
+
+        machine_close(machine);
+        options.epoch = epochs[i];
+        machine = machine_open(&options);
+        ask(&asker, "k", 10);
+        sequences[i] = asker.command.sequence;
+        machine_close(machine);
+        machine = NULL;
+        leave(&asker);
+    }
+
+    cr_assert_gt(sequences[1] - sequences[0], LIMIT_PENDING_CALLS);
+}
+
 TestSuite(machine_cut_off, .init = one_of_three, .fini = close_parts);
 
 Test(machine_cut_off, commands_time_out_and_the_outcome_is_unknown)
