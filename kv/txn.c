@@ -69,7 +69,29 @@ static void decide(struct txn *txn, const Etcdserverpb__TxnRequest *req)
 
 /* ---- may it be done ---- */
 
-static enum api_status check_path(struct txn *txn, const Etcdserverpb__TxnRequest *req)
+static enum api_status check_put(struct txn *txn, const Etcdserverpb__RequestOp *op)
+{
+    enum api_status status;
+
+    if (op->request_case != ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_PUT) {
+        return API_OK;
+    }
+    status = write_check_key(txn->kv, op->request_put);
+    return status == API_OK ? write_check_lease(txn->kv, op->request_put) : status;
+}
+
+static enum api_status check_range(struct txn *txn, const Etcdserverpb__RequestOp *op)
+{
+    return op->request_case == ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_RANGE
+               ? range_check_revision(txn->kv, op->request_range->revision)
+               : API_OK;
+}
+
+typedef enum api_status (*check_cb)(struct txn *txn, const Etcdserverpb__RequestOp *op);
+
+/* One check of every op on the path, which begins at txn->at. */
+static enum api_status check_path(struct txn *txn, const Etcdserverpb__TxnRequest *req,
+                                  check_cb check)
 {
     struct branch branch = branch_of(req, txn->path[txn->at++]);
     enum api_status status = API_OK;
@@ -77,23 +99,25 @@ static enum api_status check_path(struct txn *txn, const Etcdserverpb__TxnReques
     for (size_t i = 0; i < branch.n && status == API_OK; i++) {
         const Etcdserverpb__RequestOp *op = branch.ops[i];
 
-        switch (op->request_case) {
-        case ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_RANGE:
-            status = range_check_revision(txn->kv, op->request_range->revision);
-            break;
-        case ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_PUT:
-            status = write_check_key(txn->kv, op->request_put);
-            if (status == API_OK) {
-                status = write_check_lease(txn->kv, op->request_put);
-            }
-            break;
-        case ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_TXN:
-            status = check_path(txn, op->request_txn);
-            break;
-        default:
-            break;
+        if (op->request_case == ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_TXN) {
+            status = check_path(txn, op->request_txn, check);
+        } else {
+            status = check(txn, op);
         }
     }
+    return status;
+}
+
+/* All puts before all ranges: where both are wrong, etcd names the put. */
+static enum api_status check_all(struct txn *txn, const Etcdserverpb__TxnRequest *req)
+{
+    enum api_status status = check_path(txn, req, check_put);
+
+    txn->at = 0;
+    if (status == API_OK) {
+        status = check_path(txn, req, check_range);
+    }
+    txn->at = 0;
     return status;
 }
 
@@ -172,9 +196,8 @@ static enum api_status run_all(struct txn *txn, const Etcdserverpb__TxnRequest *
     Etcdserverpb__TxnResponse *res = NULL;
 
     decide(txn, req);
-    status = check_path(txn, req);
+    status = check_all(txn, req);
     if (status == API_OK) {
-        txn->at = 0;
         res = run(txn, req);
     }
     free(txn->path);

@@ -270,6 +270,17 @@ Test(txn, reads_at_a_revision_are_checked_against_the_start)
     cr_expect_eq(kv_revision(fx.kv), 3);
 }
 
+Test(txn, where_a_put_and_an_earlier_read_are_wrong_the_put_is_named)
+{
+    Etcdserverpb__RequestOp *get = op_get(&fx, "a", NULL);
+    Etcdserverpb__RequestOp *bad = op_put(&fx, "absent", "");
+
+    get->request_range->revision = 99;
+    bad->request_put->ignore_value = true;
+    run_txn(&fx, txn_new(&fx, NULL, THEN(get, bad), NULL));
+    expect(&fx, "etcdserver: key not found");
+}
+
 Test(txn, negative_revision_is_compacted_below_the_fresh_stores_minus_one)
 {
     Etcdserverpb__RequestOp *get = op_get(&fx, "a", NULL);
