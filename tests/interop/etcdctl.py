@@ -1,4 +1,4 @@
-"""Runs Debian's etcdctl, and makes what it prints comparable between two servers."""
+"""Runs Debian's etcdctl and etcd, and makes what they print comparable between servers."""
 
 import os
 import re
@@ -46,3 +46,9 @@ def run(endpoints, arguments, stdin=b""):
     command = ["etcdctl", "--endpoints=" + endpoints] + arguments
     return Answer(subprocess.run(command, input=stdin, capture_output=True, env=environment,
                                  timeout=LIMIT_SECONDS, check=False))
+
+
+def oracle():
+    """Path of Debian's etcd to compare with, "" when it cannot be had."""
+    return subprocess.run([os.path.join(TESTS, "etcd")], capture_output=True, text=True,
+                          timeout=300, check=False).stdout.strip()

@@ -6,17 +6,13 @@ also revisions must agree. Output, error text and exit code are compared, with i
 addresses left out.
 """
 
-import os
-import subprocess
 import unittest
 
 import etcdctl
 import report
 from cluster import SERVER, Cluster
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-ETCD = subprocess.run([os.path.join(os.path.dirname(HERE), "etcd")], capture_output=True,
-                      text=True, timeout=300, check=False).stdout.strip()
+ETCD = etcdctl.oracle()
 MANY = 129
 LARGE = b"v" * (2 * 1024 * 1024 - 1024)
 

@@ -1,0 +1,145 @@
+"""Random requests of the KV service, and answers in a form that can be compared.
+
+Keys and values come from small sets, so that requests meet each other's effects. What etcd
+leaves open is left out: the order of equal elements under a sort, and leases, which kvd does
+not have.
+"""
+
+import random
+
+from etcd3 import etcdrpc
+
+KEYS = [b"a", b"a/1", b"a/2", b"b", b"b/1", b"c", b"\0", b"\xff", b"\xff\xff", b"k\0k"]
+ENDS = [b"", b"\0", b"a", b"a0", b"b", b"b0", b"c", b"d", b"\xff", b"\xff\xff\xff"]
+VALUES = [b"", b"0", b"1", b"2", b"value", bytes(range(200))]
+SORT_TARGETS = list(etcdrpc.RangeRequest.SortTarget.values())
+SORT_ORDERS = list(etcdrpc.RangeRequest.SortOrder.values())
+KEY_TARGET = etcdrpc.RangeRequest.KEY
+DEPTH_MAX = 2
+REVISIONS_AHEAD = 2
+
+
+class Generator:
+    def __init__(self, seed):
+        self.random = random.Random(seed)
+        self.revision = 1
+
+    def chance(self, percent):
+        return self.random.randrange(100) < percent
+
+    def key(self):
+        return b"" if self.chance(2) else self.random.choice(KEYS)
+
+    def end(self):
+        return b"" if self.chance(50) else self.random.choice(ENDS)
+
+    def some_revision(self):
+        return self.random.randint(1, self.revision + REVISIONS_AHEAD)
+
+    def put(self):
+        request = etcdrpc.PutRequest(key=self.key(), prev_kv=self.chance(30))
+        if self.chance(10):
+            request.ignore_value = True
+            request.value = b"both" if self.chance(20) else b""
+        else:
+            request.value = self.random.choice(VALUES)
+        request.ignore_lease = self.chance(5)
+        return request
+
+    def delete(self):
+        return etcdrpc.DeleteRangeRequest(key=self.key(), range_end=self.end(),
+                                          prev_kv=self.chance(40))
+
+    def range(self):
+        request = etcdrpc.RangeRequest(key=self.key(), range_end=self.end())
+        if self.chance(30):
+            request.revision = self.some_revision()
+        if self.chance(40):
+            request.sort_order = self.random.choice(SORT_ORDERS)
+            request.sort_target = self.random.choice(SORT_TARGETS)
+        # Which of equal elements a limit cuts off is left open, except in the order of keys.
+        if self.chance(30) and request.sort_target == KEY_TARGET:
+            request.limit = self.random.randint(0, 5)
+        request.keys_only = self.chance(10)
+        request.count_only = self.chance(10)
+        request.serializable = self.chance(20)
+        for field in ("min_mod_revision", "max_mod_revision", "min_create_revision",
+                      "max_create_revision"):
+            if self.chance(7):
+                setattr(request, field, self.some_revision())
+        return request
+
+    def compare(self):
+        one = etcdrpc.Compare(key=self.key(), range_end=self.end() if self.chance(20) else b"",
+                              result=self.random.choice(etcdrpc.Compare.CompareResult.values()))
+        target = self.random.choice(("VERSION", "CREATE", "MOD", "VALUE"))
+        one.target = etcdrpc.Compare.CompareTarget.Value(target)
+        if target == "VALUE":
+            one.value = self.random.choice(VALUES)
+        elif target == "VERSION":
+            one.version = self.random.randint(0, 3)
+        elif target == "CREATE":
+            one.create_revision = self.random.choice((0, self.some_revision()))
+        else:
+            one.mod_revision = self.random.choice((0, self.some_revision()))
+        return one
+
+    def op(self, depth):
+        kind = self.random.choices(("put", "delete", "range", "txn"), (4, 2, 4, depth))[0]
+        if kind == "put":
+            return etcdrpc.RequestOp(request_put=self.put())
+        if kind == "delete":
+            return etcdrpc.RequestOp(request_delete_range=self.delete())
+        if kind == "range":
+            return etcdrpc.RequestOp(request_range=self.range())
+        return etcdrpc.RequestOp(request_txn=self.txn(depth - 1))
+
+    def txn(self, depth=DEPTH_MAX):
+        return etcdrpc.TxnRequest(
+            compare=[self.compare() for _ in range(self.random.choice((0, 0, 1, 1, 2)))],
+            success=[self.op(depth) for _ in range(self.random.randint(0, 4))],
+            failure=[self.op(depth) for _ in range(self.random.randint(0, 3))])
+
+    def compaction(self):
+        return etcdrpc.CompactionRequest(revision=self.some_revision(),
+                                         physical=self.chance(50))
+
+    def next(self):
+        """A method and a request for it."""
+        return self.random.choices((
+            lambda: ("KV/Put", self.put()),
+            lambda: ("KV/DeleteRange", self.delete()),
+            lambda: ("KV/Range", self.range()),
+            lambda: ("KV/Txn", self.txn()),
+            lambda: ("KV/Compact", self.compaction())), (30, 8, 30, 30, 1))[0]()
+
+
+def comparable(reply):
+    """A copy without identities and terms, pairs in the order of keys."""
+    copy = type(reply)()
+    copy.CopyFrom(reply)
+    strip(copy)
+    return copy
+
+
+def strip(message):
+    if message.HasField("header"):
+        message.header.cluster_id = message.header.member_id = message.header.raft_term = 0
+    if isinstance(message, etcdrpc.RangeResponse):
+        pairs = sorted(message.kvs, key=lambda pair: pair.key)
+        del message.kvs[:]
+        message.kvs.extend(pairs)
+    if isinstance(message, etcdrpc.TxnResponse):
+        for response in message.responses:
+            strip(getattr(response, response.WhichOneof("response")))
+
+
+def is_sorted(request, reply):
+    """Whether the pairs of a reply are in the order that a Range asked for."""
+    field = {etcdrpc.RangeRequest.KEY: "key", etcdrpc.RangeRequest.VALUE: "value",
+             etcdrpc.RangeRequest.VERSION: "version", etcdrpc.RangeRequest.MOD: "mod_revision",
+             etcdrpc.RangeRequest.CREATE: "create_revision"}[request.sort_target]
+    if request.keys_only and field == "value":
+        return True
+    values = [getattr(pair, field) for pair in reply.kvs]
+    return values == sorted(values, reverse=request.sort_order == etcdrpc.RangeRequest.DESCEND)
