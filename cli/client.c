@@ -225,31 +225,6 @@ static enum verdict judge(const struct client_method *method, int rc,
     return answer->grpc_code == GRPC_UNAVAILABLE ? VERDICT_RETRY : VERDICT_REFUSED;
 }
 
-static const char *code_name(int code)
-{
-    static const char *const names[] = {
-        "OK",
-        "Canceled",
-        "Unknown",
-        "InvalidArgument",
-        "DeadlineExceeded",
-        "NotFound",
-        "AlreadyExists",
-        "PermissionDenied",
-        "ResourceExhausted",
-        "FailedPrecondition",
-        "Aborted",
-        "OutOfRange",
-        "Unimplemented",
-        "Internal",
-        "Unavailable",
-        "DataLoss",
-        "Unauthenticated",
-    };
-
-    return code >= 0 && (size_t)code < ARRAY_LEN(names) ? names[code] : "unknown code";
-}
-
 /* ---- one try ---- */
 
 static int send_once(struct client *client, const struct client_method *method,
@@ -267,7 +242,7 @@ static int send_once(struct client *client, const struct client_method *method,
         err_set(err, rc, "%s: %s: %s", ep->text, method->name, why.text);
     } else if (answer->grpc_code != GRPC_OK) {
         err_set(err, ERR_REFUSED, "%s: %s: %s (%s)", ep->text, method->name, answer->text,
-                code_name(answer->grpc_code));
+                grpc_code_name(answer->grpc_code));
     }
     trace(client, "%s: %s: %s", ep->text, method->name,
           rc != 0 || answer->grpc_code != GRPC_OK ? err->text : "ok");

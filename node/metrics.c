@@ -270,41 +270,20 @@ static const struct {
 #undef RPC_SERVICE
 #undef RPC_METHOD
 
-/* As prometheus clients of gRPC write them. */
-static const char *const code_names[METRIC_GRPC_CODES] = {
-    "OK",
-    "Canceled",
-    "Unknown",
-    "InvalidArgument",
-    "DeadlineExceeded",
-    "NotFound",
-    "AlreadyExists",
-    "PermissionDenied",
-    "ResourceExhausted",
-    "FailedPrecondition",
-    "Aborted",
-    "OutOfRange",
-    "Unimplemented",
-    "Internal",
-    "Unavailable",
-    "DataLoss",
-    "Unauthenticated",
-};
-
 static void add_calls(struct buf *out, const struct metrics *m)
 {
     static const char name[] = "grpc_server_handled_total";
 
     add_head(out, name, "counter", "Calls ended on this member, by method and code.");
     for (size_t i = 0; i < RPC_NMETHODS; i++) {
-        for (size_t code = 0; code < METRIC_GRPC_CODES; code++) {
+        for (size_t code = 0; code < GRPC_NCODES; code++) {
             if (code != GRPC_OK && m->handled[i][code] == 0) {
                 continue;
             }
             text_add(out,
                      "%s{grpc_code=\"%s\",grpc_method=\"%s\",grpc_service=\"%s\","
                      "grpc_type=\"%s\"} %" PRIu64 "\n",
-                     name, code_names[code], methods[i].name,
+                     name, grpc_code_name((int)code), methods[i].name,
                      services[methods[i].service]->name, methods[i].type,
                      m->handled[i][code]);
         }
@@ -339,7 +318,7 @@ void metrics_watch_log(struct metrics *m, const struct raftlog_status *status)
 void metrics_handled(struct metrics *m, enum rpc_id method, int grpc_code)
 {
     CHECK(method < RPC_NMETHODS);
-    CHECK(grpc_code >= 0 && grpc_code < METRIC_GRPC_CODES);
+    CHECK(grpc_code >= 0 && grpc_code < GRPC_NCODES);
     m->handled[method][grpc_code]++;
 }
 

@@ -43,7 +43,6 @@ enum metric_time {
 
 /* Durations by upper bound: 1 ms, 2 ms, 4 ms ... 8.192 s, then longer. */
 #define METRIC_BUCKETS    15
-#define METRIC_GRPC_CODES 17
 
 struct metric_histogram {
     uint64_t buckets[METRIC_BUCKETS];
@@ -53,7 +52,7 @@ struct metric_histogram {
 struct metrics {
     uint64_t counters[METRIC_NMETRICS];
     struct metric_histogram times[METRIC_NTIMES];
-    uint64_t handled[RPC_NMETHODS][METRIC_GRPC_CODES];
+    uint64_t handled[RPC_NMETHODS][GRPC_NCODES];
     uint64_t fsyncs_seen;   /* private to metrics_watch_log */
     uint64_t fsync_ns_seen; /* likewise */
 };

@@ -22,6 +22,11 @@ enum grpc_code {
     GRPC_UNAUTHENTICATED = 16,
 };
 
+#define GRPC_NCODES 17
+
+/* "NotFound" and so on, as gRPC libraries and their metrics write them. */
+const char *grpc_code_name(int code);
+
 enum api_status {
 #define API_STATUS(name, code, text) API_##name,
 #include "api/status.def"
