@@ -3,8 +3,9 @@
  * Happy path: accepted as a stranger; its hello is judged and answered, the stranger
  * becomes the inlink of its peer and an older one of the same peer gives way; then frames
  * are handed out in order. What can fail: no hello in time, a wrong one (answered with a
- * sentence), bytes that are not frames: the connection ends. Memory is bounded: reading
- * pauses while a frame's worth waits to be handed out. */
+ * sentence), bytes that are not frames: the connection ends. Memory is bounded: a
+ * stranger may send a hello and nothing more, and reading pauses while a frame's worth
+ * waits to be handed out. So is the log: strangers get a few lines a minute. */
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -15,6 +16,8 @@
 #include "node/peer_link.h"
 
 #define LINK_SILENCE_MS 3000
+#define LOG_LINES_MAX   10    /* about strangers ... */
+#define LOG_SPAN_MS     60000 /* ... in so much time */
 
 static struct net *inlink_net(const struct inlink *link)
 {
@@ -26,6 +29,10 @@ static void on_received(void *owner, struct slice bytes)
     struct inlink *link = owner;
 
     metrics_add(link->peers->options.metrics, METRIC_PEER_BYTES_RECEIVED, bytes.len);
+    if (link->peer == NULL && buf_len(&link->in) + bytes.len > LIMIT_PEER_HELLO) {
+        link->ended = true; /* who says hello waits for the answer */
+        return;
+    }
     if (buf_append(&link->in, bytes.ptr, bytes.len) != 0) {
         link->ended = true; /* handed more than a paused connection may */
         return;
@@ -98,6 +105,23 @@ void inlink_close(struct inlink *link)
     free(link);
 }
 
+/* A limited number of lines: whoever reaches the port must not fill the disk. */
+static void say_refused(struct inlink *link, const char *why, uint64_t now_ms)
+{
+    struct peers *peers = link->peers;
+
+    metrics_add(peers->options.metrics, METRIC_PEER_REFUSED, 1);
+    if (peers->log_lines == 0 || now_ms - peers->log_since_ms >= LOG_SPAN_MS) {
+        peers->log_since_ms = now_ms;
+        peers->log_lines = 0;
+    }
+    if (peers->log_lines < LOG_LINES_MAX) {
+        peers->log_lines++;
+        log_warn("refused a peer", LOG_TEXT("why", why),
+                 LOG_TEXT("address", inlink_net(link)->ops->peer_address(link->stream)));
+    }
+}
+
 /* Takes the stranger in, or answers why not. */
 static int inlink_greet(struct inlink *link, const Kvd__Peer__Hello *hello,
                         uint64_t now_ms)
@@ -117,9 +141,7 @@ static int inlink_greet(struct inlink *link, const Kvd__Peer__Hello *hello,
     inlink_net(link)->ops->write(link->stream, buf_slice(&answer));
     buf_close(&answer);
     if (rc != 0) {
-        metrics_add(peers->options.metrics, METRIC_PEER_REFUSED, 1);
-        log_warn("refused a peer", LOG_TEXT("why", err.text),
-                 LOG_TEXT("address", inlink_net(link)->ops->peer_address(link->stream)));
+        say_refused(link, err.text, now_ms);
         return rc;
     }
     for (size_t i = 0; i < peers->n; i++) {

@@ -55,8 +55,10 @@ struct peers {
     struct peers_options options;
     struct peer items[LIMIT_MEMBERS]; /* the others */
     size_t n;
-    struct list inlinks; /* all accepted connections */
-    size_t n_strangers;  /* those without a peer */
+    struct list inlinks;   /* all accepted connections */
+    size_t n_strangers;    /* those without a peer */
+    uint64_t log_since_ms; /* begin of the span of log_lines */
+    unsigned log_lines;    /* about strangers, in the span */
     struct listener *listeners[CONFIG_URLS_MAX];
     size_t n_listeners;
     struct arena arena; /* of one decoded frame */

@@ -12,7 +12,7 @@
 #define N 2
 
 static struct sim_world *world;
-static char seen[8192]; /* log lines */
+static char seen[65536]; /* log lines */
 
 struct side {
     struct sim_host *host;
@@ -316,6 +316,51 @@ Test(peer, bytes_that_are_no_frames_end_the_connection)
 
     cr_assert(stranger.ended);
     net->ops->close(stranger.stream, true);
+}
+
+/* The header of a frame that would be as large as frames can be, and some of its body. */
+Test(peer, a_stranger_cannot_fill_memory_with_a_hello_that_never_ends)
+{
+    static const struct sim_program idle = {idle_turn, no_deadline, fatal};
+    static const uint8_t header[LINK_HEADER_SIZE] = {0, 0, 0x70, 0, LINK_HELLO};
+    static const uint8_t body[LIMIT_PEER_HELLO];
+    struct stranger stranger = {0};
+    struct net *net = sim_host_env(sides[2].host)->net;
+
+    start(1, 0xc, 0x11);
+    sim_host_run(sides[2].host, &idle, NULL);
+    stranger.stream = net->ops->connect(net, addresses[1], &stranger_events, &stranger);
+    run_for(50);
+    net->ops->write(stranger.stream, slice_of(header, sizeof(header)));
+    run_for(50);
+    cr_assert_not(stranger.ended);
+    net->ops->write(stranger.stream, slice_of(body, sizeof(body)));
+    run_for(50);
+
+    cr_assert(stranger.ended);
+    net->ops->close(stranger.stream, true);
+}
+
+static size_t count_lines(const char *text)
+{
+    size_t n = 0;
+
+    for (const char *at = strstr(seen, text); at != NULL; at = strstr(at + 1, text)) {
+        n++;
+    }
+    return n;
+}
+
+/* The other side tries again each second, for ever. */
+Test(peer, refusals_are_said_a_few_times_a_minute_only)
+{
+    start(1, 0xc, 0x11);
+    start(2, 0xd, 0x22);
+    run_for(55000);
+    cr_assert_eq(count_lines("refused a peer"), 2 * 10);
+    run_for(60000);
+
+    cr_assert_eq(count_lines("refused a peer"), 2 * 2 * 10);
 }
 
 Test(peer, who_says_nothing_is_shown_the_door)
