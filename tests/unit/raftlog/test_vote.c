@@ -159,3 +159,31 @@ Test(vote, never_goes_back, .timeout = 60)
         end();
     }
 }
+
+/* A restart finds what the process before wrote, whether or not that was synced, and the
+ * power may go while it makes it durable. */
+Test(vote, never_goes_back_when_the_power_goes_during_a_restart, .timeout = 60)
+{
+    for (uint64_t seed = 1; seed <= 2000; seed++) {
+        uint64_t term = 1 + seed % 4;
+        bool found;
+
+        begin(seed);
+        open_vote();
+        for (uint64_t i = 1; i <= term; i++) {
+            cr_assert_eq(vote_set(&vote, i, 1, &tally, &err), 0, "%s", err.text);
+        }
+        vote_close(&vote);
+        sim_disk_die_after(sim, seed % 12);
+        if (vote_load(&vote, env, "", &found, &err) == 0) {
+            vote_start(&vote, found, &tally, &err);
+            vote_close(&vote);
+        }
+        sim_disk_crash(sim);
+
+        open_vote();
+        cr_assert_eq(vote.state.term, term, "seed %lu: %lu, not %lu", (unsigned long)seed,
+                     (unsigned long)vote.state.term, (unsigned long)term);
+        end();
+    }
+}
