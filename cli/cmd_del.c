@@ -25,30 +25,14 @@ static int del_on_conditions(struct session *session, const struct del_options *
                              const char *key, Etcdserverpb__DeleteRangeRequest *del,
                              struct err *err)
 {
-    Etcdserverpb__TxnRequest txn;
-    Etcdserverpb__TxnResponse *res;
-    Etcdserverpb__DeleteRangeResponse *done;
-    int rc;
+    Etcdserverpb__ResponseOp *done;
+    int rc = session_call_if(session, &options->conditions, key, del->key,
+                             op_of_del(&session->arena, del), &done, err);
 
-    conditions_txn(&options->conditions, del->key, op_of_del(&session->arena, del),
-                   &session->arena, &txn);
-    rc = session_call(session, &client_txn, &txn.base, &res, err);
-    if (rc != 0) {
-        return rc;
+    if (rc == 0) {
+        print_del(&session->printer, done->response_delete_range);
     }
-    if (!res->succeeded) {
-        return conditions_explain(&options->conditions, key, res, err);
-    }
-    if (res->n_responses != 1 ||
-        res->responses[0]->response_case !=
-            ETCDSERVERPB__RESPONSE_OP__RESPONSE_RESPONSE_DELETE_RANGE) {
-        return err_set(err, ERR_IO,
-                       "the server deleted, but its reply does not say what");
-    }
-    done = res->responses[0]->response_delete_range;
-    done->header = res->header;
-    print_del(&session->printer, done);
-    return 0;
+    return rc;
 }
 
 static enum exit_code run(struct session *session, const void *values, const char **args,

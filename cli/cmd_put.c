@@ -49,29 +49,14 @@ static int put_on_conditions(struct session *session, const struct put_options *
                              const char *key, Etcdserverpb__PutRequest *put,
                              struct err *err)
 {
-    Etcdserverpb__TxnRequest txn;
-    Etcdserverpb__TxnResponse *res;
-    Etcdserverpb__PutResponse *done;
-    int rc;
+    Etcdserverpb__ResponseOp *done;
+    int rc = session_call_if(session, &options->conditions, key, put->key,
+                             op_of_put(&session->arena, put), &done, err);
 
-    conditions_txn(&options->conditions, put->key, op_of_put(&session->arena, put),
-                   &session->arena, &txn);
-    rc = session_call(session, &client_txn, &txn.base, &res, err);
-    if (rc != 0) {
-        return rc;
+    if (rc == 0) {
+        print_put(&session->printer, done->response_put);
     }
-    if (!res->succeeded) {
-        return conditions_explain(&options->conditions, key, res, err);
-    }
-    if (res->n_responses != 1 || res->responses[0]->response_case !=
-                                     ETCDSERVERPB__RESPONSE_OP__RESPONSE_RESPONSE_PUT) {
-        return err_set(err, ERR_IO,
-                       "the server applied the put, but its reply has no put");
-    }
-    done = res->responses[0]->response_put;
-    done->header = res->header;
-    print_put(&session->printer, done);
-    return 0;
+    return rc;
 }
 
 static enum exit_code run(struct session *session, const void *values, const char **args,

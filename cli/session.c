@@ -102,3 +102,41 @@ int session_call(struct session *session, const struct client_method *method,
     return client_call(session_client(session), method, request, &session->arena, reply,
                        err);
 }
+
+/* The oneof members of an op and its answer have the same numbers. */
+static bool answers(const Etcdserverpb__TxnResponse *res,
+                    const Etcdserverpb__RequestOp *op)
+{
+    return res->n_responses == 1 && res->header != NULL &&
+           (int)res->responses[0]->response_case == (int)op->request_case;
+}
+
+int session_call_if(struct session *session, const struct conditions *conditions,
+                    const char *name, ProtobufCBinaryData key,
+                    Etcdserverpb__RequestOp *op, Etcdserverpb__ResponseOp **out,
+                    struct err *err)
+{
+    Etcdserverpb__TxnRequest txn;
+    Etcdserverpb__TxnResponse *res;
+    int rc;
+
+    conditions_txn(conditions, key, op, &session->arena, &txn);
+    rc = session_call(session, &client_txn, &txn.base, &res, err);
+    if (rc != 0) {
+        return rc;
+    }
+    if (!res->succeeded) {
+        return conditions_explain(conditions, name, res, err);
+    }
+    if (!answers(res, op)) {
+        return err_set(err, ERR_IO,
+                       "the write was done, but the reply does not say what");
+    }
+    *out = res->responses[0];
+    if (op->request_case == ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_PUT) {
+        (*out)->response_put->header = res->header;
+    } else {
+        (*out)->response_delete_range->header = res->header;
+    }
+    return 0;
+}

@@ -8,6 +8,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "cli/client.h"
+#include "cli/key_range.h"
 #include "cli/option.h"
 #include "cli/print.h"
 
@@ -51,5 +52,12 @@ struct client *session_client_of(struct session *session,
 /* client_call with the session's client and arena. */
 int session_call(struct session *session, const struct client_method *method,
                  const ProtobufCMessage *request, void *reply, struct err *err);
+
+/* Does op on a key when the conditions hold, in one transaction; *out is what op
+ * answered, with a header. ERR_EXISTS with a sentence when they do not hold. */
+int session_call_if(struct session *session, const struct conditions *conditions,
+                    const char *name, ProtobufCBinaryData key,
+                    Etcdserverpb__RequestOp *op, Etcdserverpb__ResponseOp **out,
+                    struct err *err);
 
 #endif
