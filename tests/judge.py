@@ -1,9 +1,9 @@
 """Runs one test program, bounded in time, and judges it.
 
 A program says how it went in one of three ways: Criterion's synthesis line, a last line
-"N passed, N failed", or nothing but its exit code, which then counts as one test. An exit code
-other than 0 is never green, whatever was printed: that is how a leak, which is found after
-Criterion has counted, turns a run red.
+"N passed, N failed" with perhaps ", N skipped" behind, or nothing but its exit code, which then
+counts as one test. An exit code other than 0 is never green, whatever was printed: that is how
+a leak, which is found after Criterion has counted, turns a run red.
 """
 
 import os
@@ -14,7 +14,7 @@ import time
 
 SYNTHESIS = re.compile(
     r"Synthesis: Tested: (\d+) \| Passing: (\d+) \| Failing: (\d+) \| Crashing: (\d+)")
-SUMMARY = re.compile(r"^(\d+) passed, (\d+) failed\s*$", re.MULTILINE)
+SUMMARY = re.compile(r"^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?\s*$", re.MULTILINE)
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 # Sanitizers must end the process, or Criterion does not notice them.
@@ -47,8 +47,8 @@ def count(output, code):
         if passed + failed == 0:
             reason = "no test ran"
     elif summary:
-        passed, failed = (int(number) for number in summary[-1])
-        if passed + failed == 0:
+        passed, failed, skipped = (int(number or 0) for number in summary[-1])
+        if passed + failed + skipped == 0:
             reason = "no test ran"
     else:
         passed, failed = (1, 0) if code == 0 else (0, 0)
@@ -96,7 +96,7 @@ def run(command, limit_seconds, log_path, variables=None):
     with open(log_path, encoding="utf-8", errors="replace") as log:
         output = log.read()
     if reason:
-        passed, failed, _ = count(output, 0)
-        return Verdict(passed, failed + 1, seconds, reason, output)
+        passed, failed, _ = count(output, 1)
+        return Verdict(passed, failed, seconds, reason, output)
     passed, failed, reason = count(output, code)
     return Verdict(passed, failed, seconds, reason, output)

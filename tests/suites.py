@@ -88,6 +88,7 @@ def repository():
         Suite("layers", [path("tests/layers")], 60),
         Suite("style", [path("tests/style")], 120),
         script("canary", "tests/canary/test_canary.py", 120),
+        script("judge", "tests/canary/test_judge.py", 30),
     ]
 
 

@@ -1,6 +1,5 @@
-"""Runs the tests of a file and ends with a line "N passed, N failed"."""
+"""Runs the tests of a file and ends with a line "N passed, N failed, N skipped"."""
 
-import os
 import sys
 import unittest
 
@@ -23,5 +22,6 @@ def main():
     program = unittest.main(module="__main__", testRunner=runner, exit=False)
     result = program.result
     failed = len(result.failures) + len(result.errors) + len(result.unexpectedSuccesses)
-    print("%d passed, %d failed" % (result.passed, failed), flush=True)
-    sys.exit(1 if failed or not result.passed else 0)
+    print("%d passed, %d failed, %d skipped" % (result.passed, failed, len(result.skipped)),
+          flush=True)
+    sys.exit(1 if failed or not result.testsRun else 0)
