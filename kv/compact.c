@@ -224,7 +224,7 @@ bool compact_step(struct kv *kv)
         return true;
     case COMPACT_REMOVE:
         remove_slice(kv);
-        return kv->compact.phase != COMPACT_IDLE;
+        return true; /* also for the last one: somebody may wait for the end */
     case COMPACT_NPHASES:
         break;
     }

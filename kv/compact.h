@@ -34,7 +34,7 @@ void compact_close(struct kv *kv);
 /* The command: from now on nobody reads below revision. */
 enum api_status compact_apply(struct kv *kv, int64_t revision);
 
-/* One slice; true when there is more to do. Not inside a batch. */
+/* One slice; true when there was one to do. Not inside a batch. */
 bool compact_step(struct kv *kv);
 
 /* Rows still to remove and, while superseded ones are looked for, those to look at. */

@@ -84,16 +84,19 @@ Test(call, a_txn_that_only_reads_does_not_enter_the_log)
 Test(call, a_physical_compaction_is_answered_when_the_rows_are_gone)
 {
     Etcdserverpb__CompactionRequest req = ETCDSERVERPB__COMPACTION_REQUEST__INIT;
+    uint64_t began;
 
     for (int i = 0; i < 50; i++) {
         put("k", "v");
     }
     req.revision = 40;
     req.physical = true;
+    began = sim_world_now(world);
     cr_assert_eq(ask("/etcdserverpb.KV/Compact", &req,
                      &etcdserverpb__compaction_response__descriptor),
                  GRPC_OK, "%s", answer_text);
 
+    cr_assert_leq(sim_world_now(world) - began, 2 * LIMIT_APPLY_MS * SIM_MS, "no timer");
     cr_assert(kv_compaction_done(members[1].node->kv));
     cr_assert_eq(
         ((const Etcdserverpb__CompactionResponse *)answer_reply)->header->revision, 51);
