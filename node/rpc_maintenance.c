@@ -62,6 +62,8 @@ void rpc_defragment(struct call *call)
     call_reply(call, &reply.base);
 }
 
+/* The target leads; or it could not be reached within an election timeout and this member
+ * leads on, or another one does. */
 static void leader_moved(struct call *call)
 {
     const Etcdserverpb__MoveLeaderRequest *req =
@@ -71,6 +73,9 @@ static void leader_moved(struct call *call)
 
     if (status->leader == req->targetid) {
         call_reply(call, &reply.base);
+    } else if (status->leader != 0 && status->transferee == 0) {
+        call_fail_text(call, GRPC_UNKNOWN,
+                       "etcdserver: request timed out, leader transfer took too long");
     }
 }
 

@@ -318,6 +318,7 @@ void raftlog_get_status(const struct raftlog *log, struct raftlog_status *out)
         .last_index = store_last_index(log->store),
         .stored_index = store_stored_index(log->store),
         .first_index = store_get_anchor(log->store)->index + 1,
+        .transferee = log->role == RAFTLOG_LEADER ? raft_transferee(&log->raft) : 0,
         .ready = core_settled(log),
         .log_bytes = stats.bytes,
         .fsyncs = stats.fsyncs,

@@ -148,6 +148,7 @@ struct raftlog_status {
     uint64_t last_index;    /* of the log in memory */
     uint64_t stored_index;  /* on this disk */
     uint64_t first_index;   /* oldest entry held */
+    uint64_t transferee;    /* this member hands its leadership to; 0: to nobody */
     bool ready;             /* leads and has committed an entry of its own term */
     uint64_t log_bytes;     /* on disk */
     uint64_t fsyncs;        /* since open */

@@ -280,6 +280,24 @@ Test(call_cut_off, leadership_moves_where_it_is_told)
     cr_assert_str_eq(answer_text, "etcdserver: not leader");
 }
 
+Test(call_cut_off, leadership_that_cannot_move_is_told_as_soon_as_that_is_known)
+{
+    Etcdserverpb__MoveLeaderRequest req = ETCDSERVERPB__MOVE_LEADER_REQUEST__INIT;
+    uint32_t leader = leader_number();
+    uint32_t target = leader % 3 + 1;
+
+    req.targetid = members[target].node->members.self;
+    kill_member(target);
+    run_ms(100);
+    connect_to(leader);
+
+    cr_assert_eq(ask("/etcdserverpb.Maintenance/MoveLeader", &req, NULL), GRPC_UNKNOWN);
+    cr_assert_str_eq(answer_text,
+                     "etcdserver: request timed out, leader transfer took too long");
+    cr_assert_eq(leader_number(), leader);
+    cr_assert_eq(put("k", "v"), GRPC_OK, "%s", answer_text);
+}
+
 Test(call_cut_off, who_requires_a_leader_is_told_at_once_that_there_is_none)
 {
     static const char *const metadata[] = {"hasleader", "true", NULL};
