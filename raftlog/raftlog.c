@@ -228,6 +228,11 @@ static uint64_t timer_ms(const struct raftlog *log)
     return timer > log->timer_ms ? timer : log->timer_ms + 1;
 }
 
+void raftlog_stored(struct raftlog *log)
+{
+    core_persisted(log);
+}
+
 void raftlog_turn(struct raftlog *log)
 {
     log->dirty = false;
