@@ -331,10 +331,12 @@ static inline void model_decide(const struct model *m, Etcdserverpb__TxnRequest 
     }
 }
 
-/* Checks when text is NULL, else runs. */
+/* A transaction's path is walked three times. */
+enum model_walk { MODEL_CHECK_PUTS, MODEL_CHECK_RANGES, MODEL_RUN };
+
 static inline enum api_status model_run(struct model *m, Etcdserverpb__TxnRequest *req,
-                                        const bool **succeeded, struct text *text,
-                                        bool outer)
+                                        const bool **succeeded, enum model_walk walk,
+                                        struct text *text, bool outer)
 {
     bool all = *(*succeeded)++;
     Etcdserverpb__RequestOp **ops = all ? req->success : req->failure;
@@ -346,31 +348,30 @@ static inline enum api_status model_run(struct model *m, Etcdserverpb__TxnReques
         show(&inner, i > 0 ? "; " : "");
         switch (ops[i]->request_case) {
         case ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_RANGE:
-            if (text == NULL) {
+            if (walk == MODEL_CHECK_RANGES) {
                 status = model_check_range(m, ops[i]->request_range, true);
-            } else {
+            } else if (walk == MODEL_RUN) {
                 show(&inner, "get ");
                 model_range(m, ops[i]->request_range, &inner);
             }
             break;
         case ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_PUT:
-            if (text == NULL) {
+            if (walk == MODEL_CHECK_PUTS) {
                 status = model_check_put(m, ops[i]->request_put);
-            } else {
+            } else if (walk == MODEL_RUN) {
                 model_put(m, ops[i]->request_put, &inner);
             }
             break;
         case ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_DELETE_RANGE:
-            if (text != NULL) {
+            if (walk == MODEL_RUN) {
                 model_delete(m, ops[i]->request_delete_range, &inner);
             }
             break;
         default:
-            status = model_run(m, ops[i]->request_txn, succeeded,
-                               text != NULL ? &inner : NULL, false);
+            status = model_run(m, ops[i]->request_txn, succeeded, walk, &inner, false);
         }
     }
-    if (text != NULL) {
+    if (walk == MODEL_RUN) {
         show(text, "txn @%" PRId64 " %s [", outer ? model_view(m) : 0,
              all ? "yes" : "no");
         show(text, "%s", inner.bytes);
@@ -384,15 +385,14 @@ static inline enum api_status model_txn(struct model *m, Etcdserverpb__TxnReques
                                         struct text *text)
 {
     bool succeeded[64];
-    const bool *at = succeeded;
-    enum api_status status;
+    enum api_status status = API_OK;
     int n = 0;
 
     model_decide(m, req, succeeded, &n);
-    status = model_run(m, req, &at, NULL, true);
-    if (status == API_OK) {
-        at = succeeded;
-        model_run(m, req, &at, text, true);
+    for (int walk = MODEL_CHECK_PUTS; walk <= MODEL_RUN && status == API_OK; walk++) {
+        const bool *at = succeeded;
+
+        status = model_run(m, req, &at, walk, text, true);
     }
     return status;
 }
