@@ -23,6 +23,9 @@ PLANTS = {
 }
 PLANT_SEEDS = "2000"
 
+# Suites that also run against the sanitizer build of the daemon.
+SANITIZED = ("cluster/restarts", "cluster/hostile", "interop/random_requests")
+
 
 class Suite:
     def __init__(self, name, command, limit_seconds, alone=False, variables=None):
@@ -92,6 +95,14 @@ def repository():
     ]
 
 
+def sanitized(suites):
+    return [Suite("sanitized/" + os.path.basename(suite.name), suite.command,
+                  suite.limit_seconds * 2,
+                  variables=dict(suite.variables, SERVER=path("build/san/kvd")))
+            for suite in suites if suite.name in SANITIZED]
+
+
 def all_suites(effort):
     """Everything, in the order in which it should start."""
-    return clusters(effort) + simulations(effort) + clients() + units() + repository()
+    servers = clusters(effort) + clients()
+    return servers + simulations(effort) + sanitized(servers) + units() + repository()

@@ -170,6 +170,9 @@ class Cluster:
     def close(self):
         for member in self.members:
             member.close()
+        for member in self.members:
+            finding = sanitizer_finding(member.log_path)
+            assert finding is None, "%s: %s" % (member.name, finding)
 
     def initial_cluster(self):
         return ",".join("%s=%s" % (member.name, member.peer_url) for member in self.members)
@@ -241,6 +244,17 @@ class Cluster:
             assert list(copy.kvs) == list(first.kvs), "%s and %s differ: %s" % (
                 first_member.name, member.name, first_difference(first.kvs, copy.kvs))
         return first
+
+
+def sanitizer_finding(log_path):
+    """The line in which a sanitizer build says what it found, or None."""
+    if not os.path.exists(log_path):
+        return None
+    with open(log_path, encoding="utf-8", errors="replace") as log:
+        for line in log:
+            if "Sanitizer: " in line or ": runtime error: " in line:
+                return line.strip()
+    return None
 
 
 def first_difference(left, right):
