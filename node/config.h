@@ -51,6 +51,7 @@ struct config {
     uint32_t max_streams;
     int64_t quota_bytes; /* 0: no limit */
     uint64_t snapshot_count;
+    uint64_t catchup_entries; /* --snapshot-catchup-entries */
     enum log_level log_level;
     enum log_format log_format;
     struct settings *settings; /* private: for config_log; NULL after config_defaults */

@@ -179,6 +179,7 @@ static int open_log(struct node *node, struct err *err)
         .applied_term = kv_applied_term(node->kv),
         .heartbeat_ms = node->config->heartbeat_ms,
         .election_ms = node->config->election_ms,
+        .keep_entries = node->config->catchup_entries,
         .events = &log_events,
         .owner = node,
     };

@@ -137,15 +137,17 @@ int node_sim_main(int argc, char **argv)
         total.operations += result.operations;
         total.unknown += result.unknown;
         total.kills += result.kills;
+        total.shortened += result.shortened;
         total.disk_ends += result.disk_ends;
     }
     wall = wall_seconds() - begin;
     printf("node: %" PRIu64 " seeds, %" PRIu64
            " failures; %.0f s simulated in %.1f s (%.0f "
            "x real time), %" PRIu64 " steps, %" PRIu64 " operations, %" PRIu64
-           " unknown, %" PRIu64 " kills, %" PRIu64 " ended by their disk\n",
+           " unknown, %" PRIu64 " kills, %" PRIu64 " ended by their disk, %" PRIu64
+           " logs shortened\n",
            campaign.n_seeds, failures, (double)total.simulated_ns / 1e9, wall,
            (double)total.simulated_ns / 1e9 / wall, total.steps, total.operations,
-           total.unknown, total.kills, total.disk_ends);
+           total.unknown, total.kills, total.disk_ends, total.shortened);
     return (failures > 0) == campaign.planted ? 0 : 1;
 }

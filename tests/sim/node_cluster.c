@@ -199,3 +199,12 @@ void node_cluster_close(struct node_cluster *cluster)
         sim_disk_free(member->disk);
     }
 }
+
+void node_cluster_shorten_logs(struct node_cluster *cluster, uint64_t count,
+                               uint64_t keep)
+{
+    for (uint32_t i = 0; i < cluster->n_members; i++) {
+        cluster->members[i].config.snapshot_count = count;
+        cluster->members[i].config.catchup_entries = keep;
+    }
+}

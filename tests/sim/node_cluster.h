@@ -41,6 +41,11 @@ void node_cluster_open(struct node_cluster *cluster, struct sim_world *world,
                        uint32_t n_members);
 void node_cluster_close(struct node_cluster *cluster);
 
+/* Before the members are started: cut the log as soon as so many entries are durable in
+ * the state, and keep so many. */
+void node_cluster_shorten_logs(struct node_cluster *cluster, uint64_t count,
+                               uint64_t keep);
+
 /* A member whose disk fails may stay down. */
 void node_member_start(struct node_member *member);
 /* half: the log write under way has happened in part. */

@@ -450,11 +450,30 @@ static void set_up(struct run *run)
     }
     run->weights[FAULT_HEAL] = (uint32_t)sim_rng_between(&run->rng, 5, 30);
     run->pause_max = sim_rng_between(&run->rng, 100 * SIM_MS, 3 * SIM_S);
+    if (sim_rng_chance(&run->rng, 500000)) {
+        node_cluster_shorten_logs(&run->cluster, sim_rng_between(&run->rng, 1, 100),
+                                  sim_rng_between(&run->rng, 1, 100));
+    }
     for (uint32_t i = 0; i < members; i++) {
         node_member_start(&run->cluster.members[i]);
     }
     start_clients(run);
     sim_world_at(run->world, sim_world_now(run->world) + 2 * SIM_S, on_fault, run, 0);
+}
+
+static uint64_t shortened_logs(const struct run *run)
+{
+    uint64_t n = 0;
+
+    for (uint32_t i = 0; i < run->cluster.n_members; i++) {
+        struct health health;
+
+        if (run->cluster.members[i].node != NULL) {
+            node_get_health(run->cluster.members[i].node, &health);
+            n += health.log.first_index > 1;
+        }
+    }
+    return n;
 }
 
 static void tear_down(struct run *run)
@@ -504,6 +523,7 @@ void node_sim_run(const struct node_sim_options *options, struct node_sim_result
     result->steps = sim_world_steps(run.world);
     result->operations = successes(&run);
     result->kills = run.cluster.kills;
+    result->shortened = shortened_logs(&run);
     result->disk_ends = run.cluster.disk_ends;
     for (size_t i = 0; i < run.history.n; i++) {
         result->unknown += run.history.ops[i].outcome == OP_UNKNOWN;

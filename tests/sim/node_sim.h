@@ -23,6 +23,7 @@ struct node_sim_result {
     uint64_t unknown;
     uint64_t kills;
     uint64_t disk_ends; /* members that a failing disk ended */
+    uint64_t shortened; /* members whose log no longer begins at 1 */
     int64_t revisions;
 };
 
