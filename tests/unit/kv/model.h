@@ -189,16 +189,18 @@ static inline int model_index(ProtobufCBinaryData key)
     return -1;
 }
 
+/* Where both are wrong, etcd names the lease of a put alone, the key of one in a txn. */
 static inline enum api_status model_check_put(const struct model *m,
-                                              const Etcdserverpb__PutRequest *req)
+                                              const Etcdserverpb__PutRequest *req,
+                                              bool in_txn)
 {
-    if (req->lease != 0) {
-        return API_LEASE_NOT_FOUND;
+    bool absent = (req->ignore_value || req->ignore_lease) &&
+                  m->now.pairs[model_index(req->key)].number == 0;
+
+    if (absent && (in_txn || req->lease == 0)) {
+        return API_KEY_NOT_FOUND;
     }
-    return (req->ignore_value || req->ignore_lease) &&
-                   m->now.pairs[model_index(req->key)].number == 0
-               ? API_KEY_NOT_FOUND
-               : API_OK;
+    return req->lease != 0 ? API_LEASE_NOT_FOUND : API_OK;
 }
 
 static inline void model_put(struct model *m, const Etcdserverpb__PutRequest *req,
@@ -357,7 +359,7 @@ static inline enum api_status model_run(struct model *m, Etcdserverpb__TxnReques
             break;
         case ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_PUT:
             if (walk == MODEL_CHECK_PUTS) {
-                status = model_check_put(m, ops[i]->request_put);
+                status = model_check_put(m, ops[i]->request_put, true);
             } else if (walk == MODEL_RUN) {
                 model_put(m, ops[i]->request_put, &inner);
             }
@@ -406,7 +408,7 @@ static inline char *model_apply(struct model *m, const Kvd__Command__Command *co
 
     switch (command->request_case) {
     case KVD__COMMAND__COMMAND__REQUEST_PUT:
-        status = model_check_put(m, command->put);
+        status = model_check_put(m, command->put, false);
         if (status == API_OK) {
             model_put(m, command->put, &text);
         }
