@@ -192,6 +192,7 @@ void call_closed(struct call *call, bool reset)
         call_stop(call);
     }
     call->node->calls.unsent -= call->reply_bytes;
+    *conn_unsent(call->conn) -= call->reply_bytes;
     call->stream = NULL;
     call->conn = NULL;
     call_drop(call);
@@ -214,6 +215,7 @@ static uint8_t *call_pack(struct call *call, const ProtobufCMessage *message)
         CHECK(protobuf_c_message_pack(message, room) == size);
         call->reply_bytes += size;
         call->node->calls.unsent += size;
+        *conn_unsent(call->conn) += size;
     }
     return room;
 }
@@ -298,6 +300,29 @@ void call_gate(struct call *call, void (*opened)(struct call *call))
     raftlog_read(node->log, &call->read);
 }
 
+static bool takes_replies(const struct call *call)
+{
+    return *conn_unsent(call->conn) <= LIMIT_CLIENT_UNSENT;
+}
+
+static void build_if_taken(struct call *call)
+{
+    if (takes_replies(call)) {
+        call_place(call, &call->node->calls.all);
+        call->build(call);
+    }
+}
+
+void call_build(struct call *call, void (*build)(struct call *call))
+{
+    call->build = build;
+    if (takes_replies(call)) {
+        build(call);
+    } else {
+        call_wait(call, build_if_taken);
+    }
+}
+
 void call_scan(struct call *call)
 {
     call_place(call, &call->node->calls.scans);
@@ -323,7 +348,7 @@ void call_go_on(struct call *call)
     call_place(call, &call->node->calls.all);
     call->limit_ms = UINT64_MAX;
     if (call->read_rc == 0) {
-        call->opened(call);
+        call_build(call, call->opened);
     } else {
         call_fail(call,
                   call->read_rc == ERR_NOT_LEADER ? API_NO_LEADER : API_LEADER_CHANGED);

@@ -49,6 +49,7 @@ struct call {
     void (*applied)(struct call *call, enum api_status status,
                     ProtobufCMessage *response);
     void (*opened)(struct call *call);
+    void (*build)(struct call *call);
     void (*poll)(struct call *call);
 };
 
@@ -80,7 +81,10 @@ void call_propose(struct call *call,
                   void (*applied)(struct call *call, enum api_status status,
                                   ProtobufCMessage *response));
 
-/* Goes on when the applied state may be read linearizably. */
+/* Builds the reply: now, or once the client has taken enough of those before. */
+void call_build(struct call *call, void (*build)(struct call *call));
+
+/* The same, when the applied state may be read linearizably. */
 void call_gate(struct call *call, void (*opened)(struct call *call));
 
 /* Goes on with pages of call->scan until there is a reply. */

@@ -65,6 +65,7 @@ struct conn {
     struct http1 *http1; /* once it is HTTP/1.1 */
     size_t n_sniffed;    /* bytes of the preface seen */
     uint64_t n_received; /* bytes in all */
+    size_t unsent;       /* bytes of replies: see conn_unsent */
     bool paused;         /* reading */
     bool ended;          /* the client will send nothing more, and drained is not told */
     uint64_t since_ms;   /* accepted */
@@ -503,6 +504,11 @@ void conn_mark(struct conn *conn)
 const char *conn_address(const struct conn *conn)
 {
     return conn_net(conn)->peer_address(conn->stream);
+}
+
+size_t *conn_unsent(struct conn *conn)
+{
+    return &conn->unsent;
 }
 
 /* Clients that did not answer the goodbye are not waited for: their open calls are. */

@@ -34,6 +34,9 @@ void conns_accept(struct conns *conns);
 void conn_mark(struct conn *conn);
 const char *conn_address(const struct conn *conn);
 
+/* Bytes of replies whose streams are not closed; call.c counts them. */
+size_t *conn_unsent(struct conn *conn);
+
 /* Writes what was marked, once per connection; then frees connections that ended. */
 void conns_flush(struct conns *conns);
 

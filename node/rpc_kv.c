@@ -38,7 +38,7 @@ void rpc_range(struct call *call)
     if (status != API_OK) {
         call_fail(call, status);
     } else if (req->serializable) {
-        range_now(call);
+        call_build(call, range_now);
     } else {
         call_gate(call, range_now);
     }
@@ -125,7 +125,7 @@ void rpc_txn(struct call *call)
     }
     if (kv_txn_is_read_only(req)) {
         if (kv_txn_is_serializable(req)) {
-            txn_read_now(call);
+            call_build(call, txn_read_now);
         } else {
             call_gate(call, txn_read_now);
         }

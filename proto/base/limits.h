@@ -41,16 +41,16 @@
 #define LIMIT_CONNECTION_INPUT (8 * MIB)   /* half-received large messages */
 
 /* The log. */
-#define LIMIT_ENTRY_BYTES       (4 * MIB)  /* payload of one log entry */
-#define LIMIT_BATCH_BYTES       (1 * MIB)  /* a turn's commands are split above this */
-#define LIMIT_UNCOMMITTED_BYTES (64 * MIB) /* proposals are refused above this */
-#define LIMIT_APPLY_LAG         5000       /* committed - applied entries; as above */
-#define LIMIT_PENDING_CALLS     65536      /* calls waiting for the log */
-#define LIMIT_PENDING_BYTES     (64 * MIB) /* of commands waiting for the log */
-#define LIMIT_LOG_CACHE         (32 * MIB) /* recent entries kept in memory */
-#define LIMIT_SEGMENT_BYTES     (64 * MIB) /* one log file */
-#define LIMIT_SEGMENT_MIN       (16 * KIB) /* one on a disk with little room */
-#define LIMIT_SPARE_STEP        (1 * MIB)  /* zeros written ahead in one go */
+#define LIMIT_ENTRY_BYTES       (4 * MIB)   /* payload of one log entry */
+#define LIMIT_BATCH_BYTES       (1 * MIB)   /* a turn's commands are split above this */
+#define LIMIT_UNCOMMITTED_BYTES (64 * MIB)  /* proposals are refused above this */
+#define LIMIT_APPLY_LAG         5000        /* committed - applied entries; as above */
+#define LIMIT_PENDING_CALLS     65536       /* calls waiting for the log */
+#define LIMIT_PENDING_BYTES     (64 * MIB)  /* of commands waiting for the log */
+#define LIMIT_LOG_CACHE         (32 * MIB)  /* recent entries kept in memory */
+#define LIMIT_SEGMENT_BYTES     (64 * MIB)  /* one log file */
+#define LIMIT_SEGMENT_MIN       (16 * KIB)  /* one on a disk with little room */
+#define LIMIT_SPARE_STEP        (1 * MIB)   /* zeros written ahead in one go */
 #define LIMIT_LOG_WINDOW        (256 * KIB) /* one block of the log's cache */
 #define LIMIT_LOG_GATHER        (512 * MIB) /* appended and not yet on disk */
 #define LIMIT_LOG_STEPS         65536       /* writes and cuts of one batch */
@@ -76,6 +76,7 @@
 #define LIMIT_PEER_HELLO     (4 * KIB)   /* a hello frame */
 #define LIMIT_APPLY_BYTES    (4 * MIB)   /* payload in one SQLite transaction */
 #define LIMIT_SCAN_STEPS     8           /* pages of long reads in one turn */
+#define LIMIT_CLIENT_UNSENT  (16 * MIB)  /* of one connection; its reads wait above it */
 #define LIMIT_UNSENT_BYTES   (256 * MIB) /* of replies; above it long reads wait */
 #define LIMIT_IDLE_CALLS     1024        /* ended calls kept for reuse */
 

@@ -103,6 +103,34 @@ Test(call, a_physical_compaction_is_answered_when_the_rows_are_gone)
     cr_assert_eq(ask("/etcdserverpb.KV/Compact", &req, NULL), GRPC_OUT_OF_RANGE);
 }
 
+/* One that asks for the same large page again and again. */
+Test(call, a_client_that_takes_nothing_gets_no_more_built, .timeout = 60)
+{
+    enum { CALLS = 200, PAGE = 512 * KIB };
+    struct net *net = sim_host_env(client_host)->net;
+    Etcdserverpb__RangeRequest req = ETCDSERVERPB__RANGE_REQUEST__INIT;
+    char *value = mem_zero(PAGE);
+
+    memset(value, 'v', PAGE - 1);
+    cr_assert_eq(put("k", value), GRPC_OK);
+    req.key.data = (uint8_t *)"k";
+    req.key.len = 1;
+    net->ops->pause(client.stream, true);
+    for (int i = 0; i < CALLS; i++) {
+        req.serializable = i % 2;
+        begin("/etcdserverpb.KV/Range", &req, NULL, 20000);
+        run_ms(1);
+    }
+    run_ms(1000);
+    cr_assert_leq(members[1].node->calls.unsent, LIMIT_CLIENT_UNSENT + PAGE);
+    net->ops->pause(client.stream, false);
+    run_ms(1000);
+
+    cr_assert_eq(members[1].node->calls.unsent, 0);
+    cr_assert_eq(members[1].node->metrics.handled[RPC_KV_Range][GRPC_OK], CALLS);
+    free(value);
+}
+
 Test(call, the_status_of_a_member_can_be_divided_by)
 {
     const Etcdserverpb__StatusResponse *status;
