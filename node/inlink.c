@@ -4,8 +4,9 @@
  * becomes the inlink of its peer and an older one of the same peer gives way; then frames
  * are handed out in order. What can fail: no hello in time, a wrong one (answered with a
  * sentence), bytes that are not frames: the connection ends. Memory is bounded: a
- * stranger may send a hello and nothing more, and reading pauses while a frame's worth
- * waits to be handed out. So is the log: strangers get a few lines a minute. */
+ * stranger may send a hello and nothing more, one too many takes the place of the
+ * oldest, and reading pauses while a frame's worth waits to be handed out. So is the log:
+ * strangers get a few lines a minute. */
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -70,28 +71,6 @@ static const struct stream_events events = {
     .drained = on_drained,
 };
 
-void inlink_accept(struct peers *peers, struct stream *stream)
-{
-    struct env *env = peers->options.env;
-    struct inlink *link;
-
-    if (peers->n_strangers >= LIMIT_PEER_STRANGERS) {
-        metrics_add(peers->options.metrics, METRIC_PEER_REFUSED, 1);
-        env->net->ops->close(stream, true);
-        return;
-    }
-    link = mem_zero(sizeof(*link));
-    *link = (struct inlink){
-        .peers = peers,
-        .stream = stream,
-        .in = BUF_INIT(4 * LIMIT_PEER_FRAME),
-        .due_ms = env_mono_ms(env) + LIMIT_HANDSHAKE_MS,
-    };
-    peers->n_strangers++;
-    list_add_tail(&peers->inlinks, &link->place);
-    env->net->ops->attach(stream, &events, link);
-}
-
 void inlink_close(struct inlink *link)
 {
     if (link->peer == NULL) {
@@ -103,6 +82,40 @@ void inlink_close(struct inlink *link)
     list_del(&link->place);
     buf_close(&link->in);
     free(link);
+}
+
+/* A member says hello at once, so who has waited longest is none. */
+static struct inlink *oldest_stranger(struct peers *peers)
+{
+    LIST_FOREACH (pos, &peers->inlinks) {
+        struct inlink *link = container_of(pos, struct inlink, place);
+
+        if (link->peer == NULL) {
+            return link;
+        }
+    }
+    UNREACHABLE();
+}
+
+void inlink_accept(struct peers *peers, struct stream *stream)
+{
+    struct env *env = peers->options.env;
+    struct inlink *link;
+
+    if (peers->n_strangers >= LIMIT_PEER_STRANGERS) {
+        metrics_add(peers->options.metrics, METRIC_PEER_REFUSED, 1);
+        inlink_close(oldest_stranger(peers));
+    }
+    link = mem_zero(sizeof(*link));
+    *link = (struct inlink){
+        .peers = peers,
+        .stream = stream,
+        .in = BUF_INIT(4 * LIMIT_PEER_FRAME),
+        .due_ms = env_mono_ms(env) + LIMIT_HANDSHAKE_MS,
+    };
+    peers->n_strangers++;
+    list_add_tail(&peers->inlinks, &link->place);
+    env->net->ops->attach(stream, &events, link);
 }
 
 /* A limited number of lines: whoever reaches the port must not fill the disk. */

@@ -363,6 +363,29 @@ Test(peer, refusals_are_said_a_few_times_a_minute_only)
     cr_assert_eq(count_lines("refused a peer"), 2 * 2 * 10);
 }
 
+/* Somebody holds all places and takes each that becomes free. */
+Test(peer, a_member_gets_in_past_strangers_that_say_nothing)
+{
+    struct stranger strangers[4 * LIMIT_PEER_STRANGERS] = {0};
+    struct net *net = sim_host_env(sides[2].host)->net;
+
+    start(1, 0xc, 0x11);
+    for (size_t i = 0; i < ARRAY_LEN(strangers); i++) {
+        strangers[i].stream =
+            net->ops->connect(net, addresses[1], &stranger_events, &strangers[i]);
+        run_for(20);
+        if (i == LIMIT_PEER_STRANGERS) {
+            start(2, 0xc, 0x22);
+        }
+    }
+
+    cr_assert(sides[1].up);
+    cr_assert(sides[2].up);
+    for (size_t i = 0; i < ARRAY_LEN(strangers); i++) {
+        net->ops->close(strangers[i].stream, true);
+    }
+}
+
 Test(peer, who_says_nothing_is_shown_the_door)
 {
     static const struct sim_program idle = {idle_turn, no_deadline, fatal};
@@ -377,8 +400,9 @@ Test(peer, who_says_nothing_is_shown_the_door)
         run_for(5);
     }
     run_for(100);
-    cr_assert(strangers[LIMIT_PEER_STRANGERS].ended, "one too many");
-    cr_assert_not(strangers[0].ended);
+    cr_assert(strangers[0].ended, "one too many");
+    cr_assert_not(strangers[1].ended);
+    cr_assert_not(strangers[LIMIT_PEER_STRANGERS].ended);
     run_for(LIMIT_HANDSHAKE_MS);
 
     for (size_t i = 0; i < LIMIT_PEER_STRANGERS + 1; i++) {
