@@ -93,9 +93,14 @@ Etcdserverpb__PutResponse *write_put(struct write *write,
         row.value = old.value; /* empty if this txn deleted the key after the check */
     }
     row.prev = prev_of(kv, key);
-    row.created = live ? key->created : write->rev;
-    row.number = live ? key->number + 1 : 1;
-    row.lease = req->ignore_lease && live ? key->lease : req->lease;
+    row.created = write->rev;
+    row.number = 1;
+    row.lease = req->lease;
+    if (live) {
+        row.created = key->created;
+        row.number = key->number + 1;
+        row.lease = req->ignore_lease ? key->lease : req->lease;
+    }
     append(write, &place, &row);
     history_release(kv);
     if (res != NULL) {

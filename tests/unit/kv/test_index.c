@@ -95,7 +95,10 @@ static void change(struct index *index, struct model *m, int64_t rev)
         m->keys[at].revs[m->keys[at].n++] = -rev;
     } else {
         version.created = found && key_is_live(key) ? key->created : rev;
-        version.number = found ? key->number + 1 : 1;
+        version.number = 1;
+        if (found) {
+            version.number += key->number;
+        }
         m->keys[at].revs[m->keys[at].n++] = rev;
     }
     index_add(index, &place, slice_str(name), &version);
