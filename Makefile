@@ -146,7 +146,7 @@ down: ## stop that cluster, keep its data
 UNIT_BIN   := $(UNIT_SRC:%.c=$(B)/san/%)
 CANARY_BIN := $(CANARY_SRC:%.c=$(B)/san/%)
 SEEDS      ?= 100000
-export ASAN_OPTIONS  := abort_on_error=1:detect_leaks=1
+export ASAN_OPTIONS  := abort_on_error=1:detect_leaks=1:detect_stack_use_after_return=1
 export UBSAN_OPTIONS := abort_on_error=1:print_stacktrace=1
 
 .PHONY: check unit tests layers style sim soak bench check-bare

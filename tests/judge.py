@@ -19,7 +19,7 @@ COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 # Sanitizers must end the process, or Criterion does not notice them.
 SANITIZERS = {
-    "ASAN_OPTIONS": "abort_on_error=1:detect_leaks=1",
+    "ASAN_OPTIONS": "abort_on_error=1:detect_leaks=1:detect_stack_use_after_return=1",
     "UBSAN_OPTIONS": "abort_on_error=1:print_stacktrace=1",
 }
 

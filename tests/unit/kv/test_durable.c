@@ -81,6 +81,7 @@ Test(durable, goes_one_at_a_time)
     cr_expect_not(kv_make_durable(fx.kv, note, &covered));
     fixture_work(&fx);
     cr_expect(kv_make_durable(fx.kv, note, &covered));
+    fixture_work(&fx);
 }
 
 Test(durable, failed_sync_is_fatal_and_tells_nobody_that_it_is_done)
