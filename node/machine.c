@@ -178,7 +178,6 @@ void machine_propose_batch(struct machine *m)
         }
     }
     if (rc == 0) {
-        m->n_under_way += m->batch.n;
         metrics_add(m->options.metrics, METRIC_PROPOSALS, m->batch.n);
     }
     batch_clear(&m->batch);
@@ -216,30 +215,6 @@ static void note_leader(struct machine *m, uint64_t leader, uint64_t term,
     m->hold_until_ms = 0;
 }
 
-/* Under load, what comes while an entry is on its way goes into the next one when that
- * one is committed: an entry costs every member a write, a frame and a turn. Not for
- * long, so that distant members do not make it one entry a round trip; and not while
- * there is little to do, for then it would only take longer. */
-static bool is_gathering(struct machine *m, const struct raftlog_status *log,
-                         uint64_t now_ms)
-{
-    bool wanted;
-
-    if (log->commit_index == log->last_index) {
-        m->n_under_way = 0;
-    }
-    wanted = m->n_under_way >= LIMIT_GATHER_FROM &&
-             (m->batch.n > 0 || !list_empty(&m->queued));
-    if (wanted && m->gather_until_ms == 0) {
-        m->gather_until_ms = now_ms + LIMIT_GATHER_MS;
-    }
-    if (wanted && now_ms < m->gather_until_ms) {
-        return true;
-    }
-    m->gather_until_ms = 0;
-    return false;
-}
-
 void machine_propose(struct machine *m, uint64_t now_ms)
 {
     struct raftlog_status log;
@@ -251,11 +226,8 @@ void machine_propose(struct machine *m, uint64_t now_ms)
         m->hold_until_ms = 0;
     }
     if (log.role == RAFTLOG_LEADER) {
-        if (!is_gathering(m, &log, now_ms)) {
-            propose_queued(m);
-        }
+        propose_queued(m);
     } else {
-        m->gather_until_ms = 0;
         machine_propose_batch(m); /* others' commands go back to them */
         if (log.leader != 0 && log.leader != log.id && m->hold_until_ms == 0) {
             forward_queued(m, log.leader);
@@ -475,9 +447,6 @@ uint64_t machine_deadline_ms(const struct machine *m)
     }
     if (m->open_entries > 0 && m->open_since_ms + LIMIT_APPLY_MS < deadline) {
         deadline = m->open_since_ms + LIMIT_APPLY_MS;
-    }
-    if (m->gather_until_ms != 0 && m->gather_until_ms < deadline) {
-        deadline = m->gather_until_ms;
     }
     if (!list_empty(&m->queued) && m->hold_until_ms != 0 && m->hold_until_ms < deadline) {
         deadline = m->hold_until_ms;

@@ -87,8 +87,7 @@ void machine_close(struct machine *m);
 /* done runs later, exactly once, from machine_answer or machine_close. */
 void machine_submit(struct machine *m, struct machine_op *op);
 
-/* The turn's commands into the log, or to the leader. While many are under way, they wait
- * until those are committed, at most LIMIT_GATHER_MS. */
+/* The turn's commands into the log, or to the leader. */
 void machine_propose(struct machine *m, uint64_t now_ms);
 
 /* Applies what is committed, up to a limit; true when there is more. The transaction

@@ -20,10 +20,8 @@ struct machine {
     struct arena arena;    /* of one forwarded command */
     uint64_t leader;       /* as of the last turn */
     uint64_t leader_since_ms;
-    uint64_t hold_until_ms;   /* the leader refused: forward nothing until then; or 0 */
-    size_t n_under_way;       /* proposed here since all of the log was committed */
-    uint64_t gather_until_ms; /* leading: the next entry waits until then; or 0 */
-    bool lagging;             /* committed entries wait to be applied, too many */
+    uint64_t hold_until_ms; /* the leader refused: forward nothing until then; or 0 */
+    bool lagging;           /* committed entries wait to be applied, too many */
     int64_t wal_bytes;
     size_t open_entries;    /* applied in the transaction that is open; 0: none is */
     size_t open_bytes;      /* payload of them */

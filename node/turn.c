@@ -1,9 +1,8 @@
 /* One turn of a member: everything it does, in one written order. Events of the loop
  * (sockets, finished jobs) only record what arrived; all work is done here.
  *
- *  1. What arrived: frames of other members and the log write that ended step the log;
- *     complete requests are checked and become commands, read gates or answers; the
- *     turn's commands become one entry.
+ *  1. What arrived: frames of other members step the log; complete requests are checked
+ *     and become commands, read gates or answers; the turn's commands become one entry.
  *  2. The log: timers, one disk write, frames for the other members.
  *  3. Apply: what a quorum has on disk. Opens read gates.
  *  4. Answers: commands that were applied, gates that opened, pages of long reads. What
@@ -106,7 +105,6 @@ void node_turn(struct node *node)
         return;
     }
     peers_receive(node->peers, now_ms);
-    raftlog_stored(node->log);
     calls_start(&node->calls);
     publisher_continue(&node->publisher, now_ms);
     machine_propose(node->machine, now_ms);

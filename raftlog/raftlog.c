@@ -228,11 +228,6 @@ static uint64_t timer_ms(const struct raftlog *log)
     return timer > log->timer_ms ? timer : log->timer_ms + 1;
 }
 
-void raftlog_stored(struct raftlog *log)
-{
-    core_persisted(log);
-}
-
 void raftlog_turn(struct raftlog *log)
 {
     log->dirty = false;

@@ -99,10 +99,6 @@ void raftlog_receive(struct raftlog *log, uint64_t from, const struct link_frame
  * next raftlog_turn. */
 int raftlog_propose(struct raftlog *log, struct slice payload, uint64_t *index);
 
-/* Takes note of what the log write has made durable since the last turn: may commit, so
- * that a proposal made now tells the others of it. raftlog_turn does the same. */
-void raftlog_stored(struct raftlog *log);
-
 /* One round of work: timers, what arrived, log writes, frames to send. */
 void raftlog_turn(struct raftlog *log);
 

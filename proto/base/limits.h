@@ -85,8 +85,6 @@
 #define WAL_CHECKPOINT_BYTES (16 * MIB)
 #define LIMIT_APPLY_BATCH    2048        /* log entries in one SQLite transaction */
 #define LIMIT_APPLY_MS       20          /* it is open at most so long */
-#define LIMIT_GATHER_FROM    16          /* commands under way: later ones may wait ... */
-#define LIMIT_GATHER_MS      2           /* ... so long for the entry before them */
 #define LIMIT_COMMAND_ARENA  (512 * MIB) /* memory of one decoded command of the log */
 #define LIMIT_RANGE_WALK     8192 /* keys of the index that a page of a read visits */
 #define LIMIT_RANGE_FETCH    512  /* values that a page of a read fetches */

@@ -123,7 +123,6 @@ static void turn(void)
 {
     uint64_t now_ms = env_mono_ms(&small.env);
 
-    raftlog_stored(raft);
     machine_propose(machine, now_ms);
     raftlog_turn(raft);
     machine_apply(machine, now_ms);
@@ -221,91 +220,6 @@ Test(machine, commands_of_a_turn_share_one_entry)
         cr_assert_eq(askers[i].revision, (int64_t)i + 2);
         leave(&askers[i]);
     }
-}
-
-static uint64_t last_index(void)
-{
-    struct raftlog_status status;
-
-    raftlog_get_status(raft, &status);
-    return status.last_index;
-}
-
-static void ask_many(struct asker *askers, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        ask(&askers[i], "k", 100);
-    }
-}
-
-static void leave_many(struct asker *askers, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        cr_assert_eq(askers[i].status, API_OK);
-        cr_assert_eq(askers[i].answers, 1);
-        leave(&askers[i]);
-    }
-}
-
-Test(machine, under_load_commands_wait_for_the_entry_before_them_and_share_the_next)
-{
-    struct asker askers[LIMIT_GATHER_FROM + 3];
-    uint64_t before;
-
-    run_ms(3000);
-    before = last_index();
-    ask_many(askers, LIMIT_GATHER_FROM);
-    turn();
-    for (size_t i = LIMIT_GATHER_FROM; i < LIMIT_GATHER_FROM + 3; i++) {
-        ask(&askers[i], "k", 100);
-        turn();
-        cr_assert_eq(machine_deadline_ms(machine),
-                     env_mono_ms(&small.env) + LIMIT_GATHER_MS);
-    }
-    cr_assert_eq(last_index(), before + 1);
-    small_env_run(&small);
-    turn();
-    cr_assert_eq(last_index(), before + 2);
-    run_ms(20);
-
-    leave_many(askers, LIMIT_GATHER_FROM + 3);
-}
-
-Test(machine, commands_do_not_wait_long_for_the_entry_before_them)
-{
-    struct asker askers[LIMIT_GATHER_FROM + 1];
-    uint64_t before;
-
-    run_ms(3000);
-    before = last_index();
-    ask_many(askers, LIMIT_GATHER_FROM);
-    turn();
-    ask(&askers[LIMIT_GATHER_FROM], "k", 100);
-    turn();
-    cr_assert_eq(last_index(), before + 1);
-    small.now_ns += LIMIT_GATHER_MS * 1000000;
-    turn();
-    cr_assert_eq(last_index(), before + 2);
-    run_ms(20);
-
-    leave_many(askers, LIMIT_GATHER_FROM + 1);
-}
-
-Test(machine, without_load_commands_do_not_wait_for_each_other)
-{
-    struct asker askers[3];
-    uint64_t before;
-
-    run_ms(3000);
-    before = last_index();
-    for (size_t i = 0; i < 3; i++) {
-        ask(&askers[i], "k", 100);
-        turn();
-    }
-    cr_assert_eq(last_index(), before + 3);
-    run_ms(20);
-
-    leave_many(askers, 3);
 }
 
 Test(machine, large_commands_are_split_over_entries)
