@@ -306,6 +306,7 @@ struct wire *wire_open(enum wire_side side, const struct wire_limits *limits,
     list_init(&wire->spare);
     list_init(&wire->ungranted);
     list_init(&wire->drained);
+    strays_init(&wire->strays);
     wire->ng = session_new(wire);
     submit_settings(wire);
     return wire;
@@ -351,6 +352,22 @@ static int give_up(struct wire *wire, ssize_t error, struct err *err)
                    "HTTP/2: more control frames or headers than the limits allow");
 }
 
+/* As nghttp2_session_mem_recv. */
+static ssize_t receive(struct wire *wire, struct slice bytes)
+{
+    uint64_t strays = wire->strays.n;
+    struct slice run;
+    ssize_t n = 0;
+
+    if (wire->side == WIRE_CLIENT) {
+        return nghttp2_session_mem_recv(wire->ng, bytes.ptr, bytes.len);
+    }
+    while (n >= 0 && strays_next(&wire->strays, &bytes, &run)) {
+        n = nghttp2_session_mem_recv(wire->ng, run.ptr, run.len);
+    }
+    return n < 0 ? n : spend(wire, wire->strays.n - strays);
+}
+
 int wire_feed(struct wire *wire, struct slice bytes, uint64_t now_ms, struct err *err)
 {
     ssize_t n;
@@ -361,7 +378,7 @@ int wire_feed(struct wire *wire, struct slice bytes, uint64_t now_ms, struct err
     }
     budget_leak(&wire->control, LIMIT_CONTROL_FRAMES, now_ms);
     wire->inside = true;
-    n = nghttp2_session_mem_recv(wire->ng, bytes.ptr, bytes.len);
+    n = receive(wire, bytes);
     wire->inside = false;
     if (n >= 0 && wire->side == WIRE_SERVER &&
         nghttp2_session_get_outbound_queue_size(wire->ng) > LIMIT_OUTBOUND_FRAMES) {

@@ -15,6 +15,7 @@
 #include "wire/budget.h"
 #include "wire/reply.h"
 #include "wire/request.h"
+#include "wire/strays.h"
 #include "wire/wire.h"
 
 #define GRPC_PREFIX                                                                      \
@@ -34,6 +35,7 @@ struct wire {
     size_t n_calls;
     size_t n_spare;
     size_t granted;        /* bytes of large messages being received */
+    struct strays strays;  /* server: left out of the input */
     struct budget control; /* frames that cost us work and bring nothing */
     struct slice unsent;   /* given by nghttp2, did not fit the caller's buffer */
     bool inside;           /* in feed, collect or close: events may be running */
