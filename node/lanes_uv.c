@@ -207,8 +207,8 @@ void lanes_uv_submit(struct lanes_uv *lanes, enum env_lane which, struct env_job
     lanes->in_flight++;
     pthread_mutex_lock(&lane->lock);
     queue_push(&lane->queue, job);
-    pthread_cond_signal(&lane->changed);
     pthread_mutex_unlock(&lane->lock);
+    pthread_cond_signal(&lane->changed); /* now the thread finds the lock free */
 }
 
 void lanes_uv_close(struct lanes_uv *lanes)
