@@ -24,6 +24,7 @@ struct side {
     uint64_t received; /* frames */
     bool up;
     int changes;
+    int refusals;
 };
 
 static struct side sides[N + 1]; /* from 1 */
@@ -69,7 +70,15 @@ static int on_meet(void *owner, uint64_t member, uint64_t store, struct err *err
     return 0;
 }
 
-static const struct peers_events events = {on_received, on_changed, on_meet};
+static void on_refused(void *owner, uint64_t member)
+{
+    struct side *side = owner;
+
+    cr_assert_neq(member, side->members.self);
+    side->refusals++;
+}
+
+static const struct peers_events events = {on_received, on_changed, on_meet, on_refused};
 
 static void turn(void *owner)
 {
