@@ -4,8 +4,8 @@
  * other's, up: frames are gathered in out during a turn and written once. What can fail:
  * each step; then the stream is closed and dialled again after a backoff that doubles
  * from 4 ms to 1 s, less up to a half. After a link that was up for a while it starts at
- * 4 ms again: whether the other's process is gone or only the connection shall be known
- * at once. */
+ * 4 ms again, since whether the other's process is gone or only the connection shall be
+ * known at once; after one that was not, at 50 ms. */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -14,9 +14,11 @@
 #include "base/log.h"
 #include "node/peer_link.h"
 
-#define BACKOFF_MIN_MS 4
-#define BACKOFF_MAX_MS 1000
-#define STEP_LIMIT_MS  2000 /* to connect, and to be greeted */
+#define BACKOFF_MIN_MS  4
+#define BACKOFF_FLAP_MS 50
+#define BACKOFF_MAX_MS  1000
+#define STEADY_MS       1000
+#define STEP_LIMIT_MS   2000 /* to connect, and to be greeted */
 
 static const unsigned dial_next[DIAL_NSTATES] = {
     [DIAL_WAITING] = 1u << DIAL_CONNECTING,
@@ -47,8 +49,9 @@ static void dial_give_up(struct dial *dial, uint64_t now_ms)
     dial->ended = false;
     buf_clear(&dial->in);
     buf_clear(&dial->out);
-    if (dial->state == DIAL_UP && now_ms - dial->up_since_ms >= BACKOFF_MAX_MS) {
-        dial->backoff_ms = BACKOFF_MIN_MS;
+    if (dial->state == DIAL_UP) {
+        dial->backoff_ms =
+            now_ms - dial->up_since_ms >= STEADY_MS ? BACKOFF_MIN_MS : BACKOFF_FLAP_MS;
     }
     half = dial->backoff_ms / 2;
     dial_move(dial, DIAL_WAITING);
