@@ -220,6 +220,7 @@ void dial_drop(struct dial *dial, uint64_t now_ms)
 
 void dial_hurry(struct dial *dial, uint64_t now_ms)
 {
+    dial->n_refused = 0;
     if (dial->state == DIAL_WAITING) {
         dial->due_ms = now_ms;
         dial->backoff_ms = BACKOFF_MIN_MS;
