@@ -62,6 +62,13 @@ static void on_link(void *owner, uint64_t member, bool up)
     raftlog_link_changed(node->log, member, up);
 }
 
+static void on_refused(void *owner, uint64_t member)
+{
+    struct node *node = owner;
+
+    raftlog_link_refused(node->log, member);
+}
+
 static int on_meet(void *owner, uint64_t member, uint64_t store, struct err *err)
 {
     struct node *node = owner;
@@ -88,6 +95,7 @@ static const struct peers_events peers_events = {
     .received = on_frame,
     .changed = on_link,
     .meet = on_meet,
+    .refused = on_refused,
 };
 
 static const struct raftlog_events log_events = {

@@ -77,11 +77,18 @@ void peers_start(struct peers *peers)
     peers->started = true;
 }
 
-/* Tells the owner when a link went up or down since it was last told. */
+/* Tells the owner what changed since it was last told: the link went up or down, or
+ * nobody listens at its other end. */
 static void report(struct peers *peers, struct peer *peer, uint64_t now_ms)
 {
     bool up = peer->dial.state == DIAL_UP && peer->inlink != NULL;
+    bool refused =
+        peer->dial.n_refused >= peer->member->peer_urls->n && peer->inlink == NULL;
 
+    if (refused && !peer->refused) {
+        peers->options.events->refused(peers->options.owner, peer->member->id);
+    }
+    peer->refused = refused;
     if (up == peer->up) {
         return;
     }

@@ -8,7 +8,7 @@
  * Happy path: peers_listen, peers_start; the connections come up by themselves, again and
  * again; each turn peers_receive decodes and hands out what arrived, peers_send gathers
  * frames, and peers_flush writes them, once per member. What can fail: a connection (it
- * is dialled again after 50 ms to 1 s), a handshake (said once, tried again), bytes that
+ * is dialled again after 2 ms to 1 s), a handshake (said once, tried again), bytes that
  * are not frames (the link ends). Frames may be lost with a link, never reordered. */
 #ifndef KVD_NODE_PEER_H
 #define KVD_NODE_PEER_H
@@ -32,6 +32,9 @@ struct peers_events {
     void (*changed)(void *owner, uint64_t member, bool up);
     /* A member shows its store id: 0 to go on; see identity_meet. */
     int (*meet)(void *owner, uint64_t member, uint64_t store, struct err *err);
+    /* No connection with the member is left and all its URLs refuse new ones: nobody
+     * listens there. Once, until a URL does anything else. From peers_receive only. */
+    void (*refused)(void *owner, uint64_t member);
 };
 
 struct peers_options {

@@ -25,8 +25,10 @@ struct dial {
     struct buf out;        /* frames of this turn */
     bool ended;            /* the stream's last event came */
     uint64_t due_ms;       /* waiting: dial then; connecting, greeting: give up then */
+    uint64_t up_since_ms;
     uint32_t backoff_ms;
     size_t next_url;
+    size_t n_refused; /* tries in a row that met nobody listening */
 };
 
 /* One accepted connection. */
@@ -47,6 +49,7 @@ struct peer {
     struct dial dial;
     struct inlink *inlink; /* NULL without an accepted connection */
     bool up;               /* as last reported */
+    bool refused;          /* so was this */
     uint64_t up_since_ms;
     char said[PEER_SAID_MAX]; /* the trouble that was logged last */
 };

@@ -185,7 +185,7 @@ static int step(struct raftlog *log, struct raft_event *event,
     struct raft_update update;
     int rc;
 
-    event->time = env_mono_ms(log->env);
+    event->time = failover_now_ms(log);
     event->capacity = 0;
     guard_before(&log->guard, &log->raft, event);
     rc = raft_step(&log->raft, event, &update);

@@ -17,6 +17,7 @@
 
 #include "base/env.h"
 #include "base/limits.h"
+#include "raftlog/failover.h"
 #include "raftlog/guard.h"
 #include "raftlog/member.h"
 #include "raftlog/outbox.h"
@@ -68,6 +69,7 @@ struct raftlog {
     uint64_t timer_ms;  /* when the timer last fired */
     bool dirty;         /* something waits for a turn */
 
+    struct failover failover;
     struct propose propose;
     struct replicate replicate;
     struct readindex readindex;

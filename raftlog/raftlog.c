@@ -223,7 +223,7 @@ void raftlog_close(struct raftlog *log)
  * millisecond. */
 static uint64_t timer_ms(const struct raftlog *log)
 {
-    uint64_t timer = raft_timeout(&log->raft);
+    uint64_t timer = failover_mono_ms(log, raft_timeout(&log->raft));
 
     return timer > log->timer_ms ? timer : log->timer_ms + 1;
 }
@@ -233,6 +233,7 @@ void raftlog_turn(struct raftlog *log)
     log->dirty = false;
     store_release(log->store);
     core_persisted(log);
+    failover_turn(log);
     if (env_mono_ms(log->env) >= timer_ms(log)) {
         core_timeout(log);
     }
@@ -249,11 +250,13 @@ uint64_t raftlog_deadline_ms(const struct raftlog *log)
 {
     uint64_t timer = timer_ms(log);
     uint64_t reads = readindex_deadline_ms(log);
+    uint64_t failover = failover_deadline_ms(log);
+    uint64_t first = reads < timer ? reads : timer;
 
     if (log->dirty) {
         return 0;
     }
-    return reads < timer ? reads : timer;
+    return failover < first ? failover : first;
 }
 
 bool raftlog_next(struct raftlog *log, struct raftlog_entry *out)
@@ -297,10 +300,16 @@ void raftlog_link_changed(struct raftlog *log, uint64_t member, bool up)
     if (peer == NULL || !up) {
         return;
     }
+    failover_alive(log, member);
     if (log->role == RAFTLOG_LEADER) {
         replicate_link_up(log, peer);
     }
     readindex_retry(log);
+}
+
+void raftlog_link_refused(struct raftlog *log, uint64_t member)
+{
+    failover_refused(log, member);
 }
 
 void raftlog_get_status(const struct raftlog *log, struct raftlog_status *out)

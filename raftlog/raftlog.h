@@ -173,6 +173,11 @@ int raftlog_transfer(struct raftlog *log, uint64_t to);
 /* The link to a member came up or went down: reads and probes react at once. */
 void raftlog_link_changed(struct raftlog *log, uint64_t member, bool up);
 
+/* All that came from the member has been received, its connections have ended, and new
+ * ones are refused: its process is gone. If it led, another leader is elected at once
+ * instead of after an election timeout. Once until the link is up again. */
+void raftlog_link_refused(struct raftlog *log, uint64_t member);
+
 /* Planted bugs and switched-off guards, for tests only: a bit set of enum raftlog_plant.
  * Proves that the simulation finds them. */
 enum raftlog_plant {

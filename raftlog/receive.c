@@ -44,6 +44,7 @@ static bool receive_vote_request(struct raftlog *log, struct peer *peer,
         .disrupt_leader = vote->disrupt_leader,
         .pre_vote = vote->pre_vote,
     };
+    failover_permit(log, &message.request_vote);
     core_receive(log, &message);
     return true;
 }
@@ -144,6 +145,7 @@ static bool receive_append(struct raftlog *log, struct peer *peer,
     }
     core_receive_append(log, &message, &pending);
     if (core_leader(log) == peer->id && append->term == log->raft.current_term) {
+        failover_alive(log, peer->id);
         truncate_heard(log, append->truncate_to);
     }
     return true;

@@ -105,6 +105,25 @@ static void strike_transfer(struct raftlog_nemesis *nemesis)
     }
 }
 
+/* A member believes that the leader's process is gone, rightly or not; or all do. */
+static void strike_rumour(struct raftlog_nemesis *nemesis)
+{
+    struct raftlog_group *group = nemesis->group;
+    bool all = sim_rng_chance(&nemesis->rng, 500000);
+    uint64_t one = draw(nemesis, 1, group->options.n_members);
+
+    for (uint32_t i = 1; i <= group->options.n_members; i++) {
+        struct raftlog_member *member = &group->members[i];
+        struct raftlog_status status;
+
+        if (member->log != NULL && (all || i == one)) {
+            raftlog_get_status(member->log, &status);
+            raftlog_link_refused(member->log, status.leader);
+            raftlog_member_touched(member);
+        }
+    }
+}
+
 /* ---- the network ---- */
 
 static void strike_cut_one_way(struct raftlog_nemesis *nemesis)
@@ -193,7 +212,7 @@ static const struct {
     {"isolate", strike_isolate},   {"split", strike_split},
     {"ring", strike_ring},         {"mend", strike_mend},
     {"slow net", strike_slow_net}, {"lossy net", strike_lossy_net},
-    {"good net", strike_good_net},
+    {"good net", strike_good_net}, {"rumour", strike_rumour},
 };
 _Static_assert(ARRAY_LEN(faults) <= NEMESIS_FAULTS_MAX, "weights for all");
 

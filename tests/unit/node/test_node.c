@@ -132,3 +132,74 @@ Test(node, a_probe_that_waits_when_the_member_closes_is_answered_no)
     cr_assert_eq(probes_answered, 1);
     cr_assert_not(probe_ok);
 }
+
+/* ---- three of them ---- */
+
+static void three(void)
+{
+    open_world(3);
+}
+
+TestSuite(failover, .init = three, .fini = close_world);
+
+static uint64_t run_until_led(uint64_t limit_ms)
+{
+    uint64_t ms = 0;
+
+    while (leader_number() == 0 && ms < limit_ms) {
+        run_ms(1);
+        ms++;
+    }
+    return ms;
+}
+
+Test(failover, a_leader_that_was_killed_is_replaced_at_once)
+{
+    for (int i = 0; i < 10; i++) {
+        uint32_t leader;
+
+        run_until_ready();
+        run_ms(1500);
+        leader = leader_number();
+        kill_member(leader);
+
+        cr_assert_leq(run_until_led(500), 100);
+        start_member(leader);
+    }
+}
+
+Test(failover, resets_never_change_the_term)
+{
+    uint64_t term;
+    uint32_t leader;
+
+    run_until_ready();
+    leader = leader_number();
+    term = members[leader].node->status.term;
+    for (uint32_t i = 0; i < 300; i++) {
+        sim_net_reset(sim_world_net(world), leader, i % 3 + 1);
+        sim_net_reset(sim_world_net(world), leader, (i / 3) % 3 + 1);
+        run_ms(1 + i * 37 % 400);
+    }
+    run_until_ready();
+
+    for (uint32_t i = 1; i <= 3; i++) {
+        cr_assert_eq(members[i].node->status.term, term);
+        cr_assert_eq(members[i].node->status.leader, members[leader].node->status.id);
+    }
+}
+
+Test(failover, a_leader_that_is_frozen_is_not_gone)
+{
+    uint64_t term;
+    uint32_t leader;
+
+    run_until_ready();
+    leader = leader_number();
+    term = members[leader].node->status.term;
+    sim_host_freeze(members[leader].host, sim_world_now(world) + 500 * SIM_MS);
+    run_ms(2000);
+
+    cr_assert_eq(leader_number(), leader);
+    cr_assert_eq(members[leader].node->status.term, term);
+}

@@ -24,6 +24,7 @@ struct side {
     uint64_t received; /* frames */
     bool up;
     int changes;
+    int refusals;
 };
 
 static struct side sides[N + 1]; /* from 1 */
@@ -69,7 +70,15 @@ static int on_meet(void *owner, uint64_t member, uint64_t store, struct err *err
     return 0;
 }
 
-static const struct peers_events events = {on_received, on_changed, on_meet};
+static void on_refused(void *owner, uint64_t member)
+{
+    struct side *side = owner;
+
+    cr_assert_neq(member, side->members.self);
+    side->refusals++;
+}
+
+static const struct peers_events events = {on_received, on_changed, on_meet, on_refused};
 
 static void turn(void *owner)
 {
@@ -222,6 +231,58 @@ Test(peer, a_restart_is_noticed_on_both_sides)
     cr_assert(sides[1].up);
     cr_assert(sides[2].up);
     cr_assert_eq(sides[1].changes, 3);
+}
+
+Test(peer, a_process_that_died_is_told_once_and_soon)
+{
+    start(1, 0xc, 0x11);
+    start(2, 0xc, 0x22);
+    run_for(2000);
+
+    stop(2);
+    run_for(15);
+    cr_assert_eq(sides[1].refusals, 1);
+    run_for(5000);
+    cr_assert_eq(sides[1].refusals, 1);
+
+    start(2, 0xc, 0x22);
+    run_for(2500);
+    stop(2);
+    run_for(15);
+    cr_assert_eq(sides[1].refusals, 2);
+}
+
+Test(peer, a_reset_is_no_refusal_and_mended_at_once)
+{
+    start(1, 0xc, 0x11);
+    start(2, 0xc, 0x22);
+    run_for(2000);
+
+    for (int i = 0; i < 100; i++) {
+        sim_net_reset(sim_world_net(world), 1, 2);
+        run_for(1100);
+        cr_assert(sides[1].up);
+        cr_assert(sides[2].up);
+    }
+    sim_net_reset(sim_world_net(world), 1, 2);
+    run_for(15);
+
+    cr_assert(sides[1].up);
+    cr_assert_eq(sides[1].refusals, 0);
+    cr_assert_eq(sides[2].refusals, 0);
+}
+
+Test(peer, a_cut_network_is_no_refusal)
+{
+    start(1, 0xc, 0x11);
+    start(2, 0xc, 0x22);
+    run_for(2000);
+    sim_net_cut(sim_world_net(world), 2, 1, true);
+    sim_net_cut(sim_world_net(world), 1, 2, true);
+    run_for(20000);
+
+    cr_assert_not(sides[1].up);
+    cr_assert_eq(sides[1].refusals, 0);
 }
 
 Test(peer, another_store_under_a_known_id_is_refused)
