@@ -1,7 +1,9 @@
 #!/usr/bin/python3
 """How long the cluster takes no writes when its leader goes: killed, or stopped in good order."""
 
+import shutil
 import statistics
+import subprocess
 import threading
 import time
 import unittest
@@ -16,6 +18,7 @@ KILLED_SECONDS = 5.0         # three election timeouts and the start of a busy m
 KILLED_MEDIAN_SECONDS = 0.3  # a third of an election timeout
 STOPPED_SECONDS = 2.0
 PAUSE_SECONDS = 0.005
+RESETS = 8
 
 
 class Gap(threading.Thread):
@@ -45,6 +48,18 @@ class Gap(threading.Thread):
         self.stopping.set()
         self.join()
         return self.longest
+
+
+def reset_peers(cluster):
+    """Ends every connection between members, as a firewall would; the kernel may refuse that."""
+    for member in cluster.members:
+        subprocess.run(["ss", "-K", "state", "established", "( sport = :%d or dport = :%d )" % (
+            member.peer_port, member.peer_port)], capture_output=True, timeout=10, check=False)
+
+
+def links_ended(member):
+    with open(member.log_path, encoding="utf-8") as log:
+        return log.read().count("connection to member ended")
 
 
 class Failover(unittest.TestCase):
@@ -80,6 +95,20 @@ class Failover(unittest.TestCase):
     def test_writes_go_on_after_the_leader_is_stopped(self):
         gaps = self.gaps("failover-stopped", STOPS, lambda leader: leader.terminate())
         self.assertLess(max(gaps), STOPPED_SECONDS)
+
+    @unittest.skipUnless(shutil.which("ss") and is_kvd(), "needs ss, and kvd's log")
+    def test_connections_that_are_only_reset_change_no_term(self):
+        with Cluster("failover-reset") as cluster:
+            cluster.start_and_wait()
+            term = cluster.leader().client.status().raftTerm
+            for i in range(RESETS):
+                reset_peers(cluster)
+                time.sleep(1.2 if i % 2 else 0.3)
+            if not all(links_ended(member) for member in cluster.members):
+                self.skipTest("this kernel, or this user, cannot reset connections")
+            cluster.wait_ready()
+            self.assertEqual(cluster.leader().client.status().raftTerm, term)
+            cluster.wait_equal()
 
 
 if __name__ == "__main__":
