@@ -36,14 +36,14 @@ class Generator:
     def some_revision(self):
         return self.random.randint(1, self.revision + REVISIONS_AHEAD)
 
-    def put(self):
-        request = etcdrpc.PutRequest(key=self.key(), prev_kv=self.chance(30))
-        if self.chance(10):
+    def put(self, whole=False):
+        """A put; a whole one keeps nothing of the pair that was there."""
+        request = etcdrpc.PutRequest(key=self.key(), prev_kv=self.chance(30),
+                                     value=self.random.choice(VALUES))
+        if not whole and self.chance(10):
             request.ignore_value = True
             request.value = b"both" if self.chance(20) else b""
-        else:
-            request.value = self.random.choice(VALUES)
-        request.ignore_lease = self.chance(5)
+        request.ignore_lease = not whole and self.chance(5)
         return request
 
     def delete(self):
@@ -84,21 +84,26 @@ class Generator:
             one.mod_revision = self.random.choice((0, self.some_revision()))
         return one
 
-    def op(self, depth):
-        kind = self.random.choices(("put", "delete", "range", "txn"), (4, 2, 4, depth))[0]
+    def op(self, depth, deletes):
+        """An operation of a transaction; deletes says whether the transaction may have some.
+        One that deletes a key and then keeps its value or lease makes etcd 3.4 crash."""
+        kind = self.random.choices(("put", "delete", "range", "txn"),
+                                   (4, 3 * deletes, 4, depth))[0]
         if kind == "put":
-            return etcdrpc.RequestOp(request_put=self.put())
+            return etcdrpc.RequestOp(request_put=self.put(whole=deletes))
         if kind == "delete":
             return etcdrpc.RequestOp(request_delete_range=self.delete())
         if kind == "range":
             return etcdrpc.RequestOp(request_range=self.range())
-        return etcdrpc.RequestOp(request_txn=self.txn(depth - 1))
+        return etcdrpc.RequestOp(request_txn=self.txn(depth - 1, deletes))
 
-    def txn(self, depth=DEPTH_MAX):
+    def txn(self, depth=DEPTH_MAX, deletes=None):
+        if deletes is None:
+            deletes = self.chance(60)
         return etcdrpc.TxnRequest(
             compare=[self.compare() for _ in range(self.random.choice((0, 0, 1, 1, 2)))],
-            success=[self.op(depth) for _ in range(self.random.randint(0, 4))],
-            failure=[self.op(depth) for _ in range(self.random.randint(0, 3))])
+            success=[self.op(depth, deletes) for _ in range(self.random.randint(0, 4))],
+            failure=[self.op(depth, deletes) for _ in range(self.random.randint(0, 3))])
 
     def compaction(self):
         return etcdrpc.CompactionRequest(revision=self.some_revision(),
