@@ -183,7 +183,7 @@ check-bare: ## up and check on bare Debian 12 and 13 systems (needs root, deboot
 deps: ## install the Debian packages that are missing
 	@deploy/deps build tour test
 
-clean: ## remove everything that was built
+clean: down ## remove everything that was built, and the cluster of make up with its data
 	rm -rf $(B)
 
 fmt: ## format the C sources
