@@ -2,8 +2,8 @@
  *
  * Happy path: machine_submit takes a command; machine_propose gathers the turn's commands
  * into one log entry, or into one frame to the leader; machine_apply hands committed
- * entries to the state machine, one SQLite transaction for all that are there, which
- * names the commands that wait here by their sequence; machine_answer calls them back.
+ * entries to the state machine, which names the commands that wait here by their
+ * sequence; machine_answer calls them back; machine_commit ends SQLite's transaction.
  * What can fail: a command is refused before it enters the log (too large, too many
  * requests), lost with its leader, or not heard of in time (its outcome is then unknown,
  * and it is never submitted again). A command waits for a leader; one that was never
