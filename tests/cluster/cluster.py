@@ -1,8 +1,8 @@
 """Starts, kills, pauses and stops real members on loopback, and waits for what they do.
 
 The program is build/kvd, or the one that the variable SERVER names: Debian's etcd takes the
-same options and answers the same calls, so the tests can be held against it. Data and logs
-are kept under build/cluster-tests/ until the next run of the same test.
+same options and answers the same calls, so the tests can be held against it. Logs stay
+under build/cluster-tests/ until the next run of the same test, data only where it failed.
 """
 
 import os
@@ -126,12 +126,14 @@ class Member:
         os.kill(self.process.pid, signal.SIGCONT)
         self.paused = False
 
-    def close(self):
+    def close(self, keep=False):
         if self.running():
             if self.paused:
                 self.resume()
             self.kill()
         self.client.close()
+        if not keep:
+            shutil.rmtree(self.data_dir, ignore_errors=True)
 
     def resident_kib(self):
         with open("/proc/%d/status" % self.process.pid, encoding="ascii") as status:
@@ -165,11 +167,11 @@ class Cluster:
                 state = "running" if member.running() else "not running"
                 print("--- %s (%s), end of its log:\n%s" % (
                     member.name, state, member.log_tail()), flush=True)
-        self.close()
+        self.close(keep=kind is not None)
 
-    def close(self):
+    def close(self, keep=False):
         for member in self.members:
-            member.close()
+            member.close(keep)
         for member in self.members:
             finding = sanitizer_finding(member.log_path)
             assert finding is None, "%s: %s" % (member.name, finding)
