@@ -77,20 +77,35 @@ static void write_file(const char *text)
 {
     FILE *file;
 
-    mkdir("build", 0755);
     file = fopen(FILE_PATH, "w");
     cr_assert_not_null(file);
     fputs(text, file);
     fclose(file);
 }
 
+/* Tests run side by side: each has a folder of its own, with a build/ in it. */
+static char folder[] = "build/test_config.XXXXXX";
+static char top[4096];
+
+static void enter(void)
+{
+    mkdir("build", 0755);
+    cr_assert_not_null(getcwd(top, sizeof(top)));
+    cr_assert_not_null(mkdtemp(folder));
+    cr_assert_eq(chdir(folder), 0);
+    cr_assert_eq(mkdir("build", 0755), 0);
+}
+
 static void done(void)
 {
     config_close(&config);
     unlink(FILE_PATH);
+    rmdir("build");
+    cr_assert_eq(chdir(top), 0);
+    rmdir(folder);
 }
 
-TestSuite(config, .fini = done);
+TestSuite(config, .init = enter, .fini = done);
 
 /* ---- defaults and sources ---- */
 
