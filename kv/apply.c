@@ -197,6 +197,7 @@ void kv_apply(struct kv *kv, const struct kv_entry *entry,
     CHECK(kv->in_batch);
     CHECK(entry->index == kv->meta.applied_index + 1);
     CHECK(entry->term >= kv->meta.applied_term);
+    kv->wall_ms = entry->wall_ms;
     kv->meta.applied_index = entry->index;
     kv->meta.applied_term = entry->term;
     if (kv->meta.cluster_ms < entry->cluster_ms) {

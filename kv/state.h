@@ -24,6 +24,7 @@ struct kv {
     struct db db; /* the writer, of the loop thread */
     struct meta meta;
     uint64_t committed; /* applied index of the last commit */
+    int64_t wall_ms;    /* of the entry being applied; for people */
     struct index index;
     struct arena command; /* the command being applied */
     struct members members;

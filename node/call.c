@@ -12,6 +12,12 @@
 
 #define IDLE_ARENA_MAX (16 * KIB) /* memory that an ended call keeps for the next one */
 
+/* A message of a bidirectional call that waits to be heard. */
+struct inbox_item {
+    struct list link;
+    ProtobufCMessage *message;
+};
+
 static const unsigned call_next[CALL_NSTATES] = {
     [CALL_READING] = 1u << CALL_READY | 1u << CALL_ENDED,
     [CALL_READY] = 1u << CALL_WORKING | 1u << CALL_ENDED,
@@ -47,6 +53,8 @@ static struct call *call_new(struct calls *calls)
     call->arena = arena;
     call->arena.max = LIMIT_CALL_ARENA;
     list_init(&call->place);
+    list_init(&call->inbox);
+    list_init(&call->talking);
     calls->n++;
     return call;
 }
@@ -83,8 +91,12 @@ static void call_stop(struct call *call)
         kv_scan_close(call->scan);
         call->scan = NULL;
     }
+    list_del(&call->talking);
     call_place(call, &calls->all);
     call_move(call, CALL_ENDED);
+    if (call->events != NULL && call->events->ended != NULL) {
+        call->events->ended(call);
+    }
 }
 
 static void call_end(struct call *call, int code, const char *text)
@@ -98,6 +110,11 @@ static void call_end(struct call *call, int code, const char *text)
 }
 
 /* ---- what the connection tells ---- */
+
+static bool is_bidi(const struct call *call)
+{
+    return call->method < RPC_NMETHODS && rpc_get(call->method)->kind == RPC_BIDI;
+}
 
 static void arm(struct call *call)
 {
@@ -144,15 +161,58 @@ void call_begin(struct node *node, struct conn *conn, struct wire_call *stream,
             env_mono_ms(node->env) + ((uint64_t)metadata->timeout_ns + 999999) / 1000000;
         arm(call);
     }
+    if (is_bidi(call)) {
+        call_move(call, CALL_READY);
+        call_place(call, &node->calls.ready);
+    }
+}
+
+static ProtobufCMessage *decode(struct call *call, struct slice message)
+{
+    struct err err = {0};
+    char text[ERR_TEXT_MAX + 64];
+    ProtobufCMessage *decoded =
+        api_decode(rpc_request_type(call->method), message, &call->arena, &err);
+
+    if (decoded == NULL) {
+        snprintf(text, sizeof(text), "%s: %s", api_status_text(API_INVALID_REQUEST),
+                 err.text);
+        call_fail_text(call, api_status_code(API_INVALID_REQUEST), text);
+    }
+    return decoded;
+}
+
+/* Recorded here, heard in the turn. */
+static void inbox_add(struct call *call, struct slice bytes)
+{
+    ProtobufCMessage *message = decode(call, bytes);
+    struct inbox_item *item;
+
+    if (message == NULL) {
+        return;
+    }
+    item = arena_try(&call->arena, sizeof(*item));
+    if (item == NULL) {
+        call_fail(call, API_TOO_MANY_REQUESTS);
+        return;
+    }
+    item->message = message;
+    list_add_tail(&call->inbox, &item->link);
+    list_del(&call->talking);
+    list_add_tail(&call->node->calls.talking, &call->talking);
 }
 
 void call_message(struct call *call, struct slice message)
 {
-    struct err err = {0};
-    char text[ERR_TEXT_MAX + 64];
-
-    if (call->state != CALL_READING) {
+    if (call->state == CALL_ENDED) {
         return; /* already failed */
+    }
+    if (is_bidi(call)) {
+        inbox_add(call, message);
+        return;
+    }
+    if (call->state != CALL_READING) {
+        return;
     }
     if (call->request != NULL) {
         call_fail_text(call, GRPC_INTERNAL,
@@ -160,17 +220,17 @@ void call_message(struct call *call, struct slice message)
                        "non-client-streaming RPC");
         return;
     }
-    call->request =
-        api_decode(rpc_request_type(call->method), message, &call->arena, &err);
-    if (call->request == NULL) {
-        snprintf(text, sizeof(text), "%s: %s", api_status_text(API_INVALID_REQUEST),
-                 err.text);
-        call_fail_text(call, api_status_code(API_INVALID_REQUEST), text);
-    }
+    call->request = decode(call, message);
 }
 
 void call_half_closed(struct call *call)
 {
+    if (is_bidi(call) && call->state != CALL_ENDED) {
+        call->said_all = true;
+        list_del(&call->talking);
+        list_add_tail(&call->node->calls.talking, &call->talking);
+        return;
+    }
     if (call->state != CALL_READING) {
         return;
     }
@@ -189,6 +249,7 @@ void call_closed(struct call *call, bool reset)
 {
     if (call->state != CALL_ENDED) {
         metrics_handled(&call->node->metrics, call->method, GRPC_CANCELLED);
+        call->left = conn_is_up(call->conn);
         call_stop(call);
     }
     call->node->calls.unsent -= call->reply_bytes;
@@ -200,33 +261,60 @@ void call_closed(struct call *call, bool reset)
 
 void call_drained(struct call *call)
 {
-    /* No handler sends more than the connection may hold. */
+    if (call->state == CALL_WORKING && call->events != NULL &&
+        call->events->drained != NULL) {
+        call->events->drained(call);
+    }
 }
 
 /* ---- what handlers do ---- */
 
-static uint8_t *call_pack(struct call *call, const ProtobufCMessage *message)
+uint8_t *call_send_begin(struct call *call, size_t size)
 {
-    size_t size = protobuf_c_message_get_packed_size(message);
     uint8_t *room =
         size > LIMIT_RESPONSE_BYTES ? NULL : wire_message_begin(call->stream, size);
 
+    if (room == NULL) {
+        call_fail(call, API_RESPONSE_TOO_LARGE);
+        return NULL;
+    }
+    conn_mark(call->conn);
+    return room;
+}
+
+void call_send(struct call *call, const ProtobufCMessage *message)
+{
+    size_t size = protobuf_c_message_get_packed_size(message);
+    uint8_t *room = call_send_begin(call, size);
+
     if (room != NULL) {
         CHECK(protobuf_c_message_pack(message, room) == size);
-        call->reply_bytes += size;
-        call->node->calls.unsent += size;
-        *conn_unsent(call->conn) += size;
     }
-    return room;
+}
+
+bool call_takes_more(const struct call *call)
+{
+    return wire_queued(call->stream) < LIMIT_STREAM_UNSENT &&
+           wire_queued_in_all(wire_of(call->stream)) < LIMIT_CLIENT_UNSENT;
 }
 
 void call_reply(struct call *call, ProtobufCMessage *reply)
 {
+    size_t size;
+
     rpc_fill_header(call, reply);
-    if (call_pack(call, reply) == NULL) {
-        call_fail(call, API_RESPONSE_TOO_LARGE);
-        return;
+    size = protobuf_c_message_get_packed_size(reply);
+    call_send(call, reply);
+    if (call->state != CALL_ENDED) {
+        call->reply_bytes += size;
+        call->node->calls.unsent += size;
+        *conn_unsent(call->conn) += size;
+        call_end(call, GRPC_OK, NULL);
     }
+}
+
+void call_finish(struct call *call)
+{
     call_end(call, GRPC_OK, NULL);
 }
 
@@ -238,15 +326,6 @@ void call_fail(struct call *call, enum api_status status)
 void call_fail_text(struct call *call, enum grpc_code code, const char *text)
 {
     call_end(call, code, text);
-}
-
-void call_send(struct call *call, const ProtobufCMessage *message)
-{
-    if (call_pack(call, message) == NULL) {
-        call_fail(call, API_RESPONSE_TOO_LARGE);
-        return;
-    }
-    conn_mark(call->conn);
 }
 
 static void on_applied(struct machine_op *op, enum api_status status,
@@ -340,7 +419,32 @@ void call_start(struct call *call)
 {
     call_place(call, &call->node->calls.all);
     call_move(call, CALL_WORKING);
+    call->lingers = rpc_get(call->method)->kind != RPC_UNARY;
     rpc_start(call);
+}
+
+void call_hear(struct call *call)
+{
+    list_del(&call->talking);
+    while (call->state == CALL_WORKING && !list_empty(&call->inbox)) {
+        struct inbox_item *item =
+            container_of(call->inbox.next, struct inbox_item, link);
+
+        list_del(&item->link);
+        call->events->heard(call, item->message);
+    }
+    if (call->state != CALL_WORKING) {
+        return;
+    }
+    arena_reset(&call->arena);
+    if (call->said_all) {
+        call->said_all = false;
+        if (call->events->heard_all != NULL) {
+            call->events->heard_all(call);
+        } else {
+            call_finish(call);
+        }
+    }
 }
 
 void call_go_on(struct call *call)

@@ -9,6 +9,7 @@ void calls_init(struct calls *calls, uint64_t now_ms)
 {
     *calls = (struct calls){0};
     list_init(&calls->ready);
+    list_init(&calls->talking);
     list_init(&calls->opened);
     list_init(&calls->scans);
     list_init(&calls->waiting);
@@ -54,6 +55,9 @@ void calls_start(struct calls *calls)
 {
     while (!list_empty(&calls->ready)) {
         call_start(call_at(calls->ready.next));
+    }
+    while (!list_empty(&calls->talking)) {
+        call_hear(container_of(calls->talking.next, struct call, talking));
     }
 }
 
@@ -111,15 +115,42 @@ void calls_fail_all(struct calls *calls, enum api_status status)
     }
 }
 
-void calls_fail_streams(struct calls *calls, enum api_status status)
+/* Those that wait for something and that the condition holds for. */
+static void fail_those(struct calls *calls, bool (*condition)(const struct call *call),
+                       enum api_status status)
 {
-    LIST_FOREACH_SAFE (pos, &calls->all) {
-        struct call *call = call_at(pos);
+    struct list *const lists[] = {&calls->opened, &calls->scans, &calls->waiting,
+                                  &calls->all};
 
-        if (call->state == CALL_WORKING && rpc_get(call->method)->kind != RPC_UNARY) {
-            call_fail(call, status);
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+        LIST_FOREACH_SAFE (pos, lists[i]) {
+            struct call *call = call_at(pos);
+
+            if (call->state == CALL_WORKING && condition(call)) {
+                call_fail(call, status);
+            }
         }
     }
+}
+
+static bool lingers(const struct call *call)
+{
+    return call->lingers;
+}
+
+static bool wants_leader(const struct call *call)
+{
+    return call->lingers && call->has_leader;
+}
+
+void calls_fail_streams(struct calls *calls, enum api_status status)
+{
+    fail_those(calls, lingers, status);
+}
+
+void calls_fail_leaderless(struct calls *calls)
+{
+    fail_those(calls, wants_leader, API_NO_LEADER);
 }
 
 void calls_close(struct calls *calls)

@@ -23,17 +23,38 @@
  *      +------------------------+-- fail, client leaves ---------------^  */
 enum call_state { CALL_READING, CALL_READY, CALL_WORKING, CALL_ENDED, CALL_NSTATES };
 
+/* What a handler wants to hear of a call that stays open; set by the method's start. Any
+ * may be NULL. */
+struct call_events {
+    /* Bidirectional: a message of the client, gone after this function, which may end the
+     * call. */
+    void (*heard)(struct call *call, const ProtobufCMessage *message);
+    /* Bidirectional: the client sends nothing more. NULL: the call ends with OK. */
+    void (*heard_all)(struct call *call);
+    /* call_takes_more is true again. Called where nothing may be sent: record only. */
+    void (*drained)(struct call *call);
+    /* The call has ended, for whatever reason; call->owner is the handler's to free. */
+    void (*ended)(struct call *call);
+};
+
 struct call {
     struct node *node;
     struct conn *conn;
     struct wire_call *stream; /* NULL once it is gone */
     enum rpc_id method;
-    ProtobufCMessage *request; /* decoded, in the arena */
-    struct arena arena;        /* request and reply */
+    ProtobufCMessage *request; /* decoded, in the arena; bidirectional: NULL */
+    struct arena arena;        /* request and reply; bidirectional: what was heard */
     bool has_leader;           /* the client wants an error when there is no leader */
+    bool lingers;              /* may stay open for ever: ended first when the member stops */
+    bool left;                 /* for ended: the client took the call back itself */
+    const struct call_events *events; /* the handler's, or NULL */
+    void *owner;                      /* the handler's */
 
     enum call_state state; /* private, as all below */
     int holds;             /* the stream, and each operation in flight */
+    struct list inbox;     /* bidirectional: messages that were not heard yet */
+    struct list talking;   /* in calls' list while there are any, or news of the end */
+    bool said_all;         /* bidirectional: the client's half is closed */
     struct list place;     /* ready, opened, scanning or waiting: one of calls' lists */
     struct wheel_timer timer; /* the nearer one of the two */
     uint64_t deadline_ms;     /* the client's; UINT64_MAX: none */
@@ -54,7 +75,8 @@ struct call {
 };
 
 struct calls {
-    struct list ready;   /* complete requests, to be started in this turn */
+    struct list ready;   /* complete requests and new streams, to be started in this turn */
+    struct list talking; /* streams with an inbox */
     struct list opened;  /* read gates that opened or failed */
     struct list scans;   /* long reads: a few pages of the first one each turn */
     struct list waiting; /* for a condition that is polled once a turn */
@@ -70,11 +92,20 @@ struct calls {
 
 /* Ends the call with this reply; its header is filled in. */
 void call_reply(struct call *call, ProtobufCMessage *reply);
+void call_finish(struct call *call); /* OK, after the messages that were sent */
 void call_fail(struct call *call, enum api_status status);
 void call_fail_text(struct call *call, enum grpc_code code, const char *text);
 
-/* Sends a message of a stream of replies. */
+/* Sends a message of a stream of replies, its header filled in by the caller. */
 void call_send(struct call *call, const ProtobufCMessage *message);
+
+/* The same for a message that the caller encodes: room for size bytes, to be filled at
+ * once. NULL: the message is too large, and the call has failed. */
+uint8_t *call_send_begin(struct call *call, size_t size);
+
+/* Streams of replies: the client has taken most of what was sent before. When false,
+ * events->drained will tell. */
+bool call_takes_more(const struct call *call);
 
 /* Sends call->command, whose request is set, through the log. */
 void call_propose(struct call *call,
@@ -97,7 +128,7 @@ void call_wait(struct call *call, void (*poll)(struct call *call));
 
 void calls_init(struct calls *calls, uint64_t now_ms);
 
-/* Starts the requests that are complete. */
+/* Starts the requests that are complete; streams hear what arrived. */
 void calls_start(struct calls *calls);
 
 /* Goes on with opened gates, long reads and conditions, and ends what is late. True when
@@ -110,6 +141,9 @@ uint64_t calls_deadline_ms(const struct calls *calls);
 void calls_fail_all(struct calls *calls, enum api_status status);
 void calls_fail_streams(struct calls *calls, enum api_status status);
 
+/* Ends the open streams of clients that asked for a member with a leader. */
+void calls_fail_leaderless(struct calls *calls);
+
 /* All streams are closed and all operations have ended. */
 void calls_close(struct calls *calls);
 
@@ -118,6 +152,7 @@ void calls_close(struct calls *calls);
 /* Moves a call into one of the lists. */
 void call_place(struct call *call, struct list *where);
 void call_start(struct call *call);
+void call_hear(struct call *call); /* its inbox */
 void call_go_on(struct call *call); /* its read gate opened, or failed */
 void call_read_page(struct call *call);
 void call_late(struct call *call, uint64_t now_ms); /* its timer ran out */

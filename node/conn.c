@@ -506,6 +506,11 @@ const char *conn_address(const struct conn *conn)
     return conn_net(conn)->peer_address(conn->stream);
 }
 
+bool conn_is_up(const struct conn *conn)
+{
+    return conn->state == CONN_HTTP2;
+}
+
 size_t *conn_unsent(struct conn *conn)
 {
     return &conn->unsent;

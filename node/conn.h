@@ -34,6 +34,9 @@ void conns_accept(struct conns *conns);
 void conn_mark(struct conn *conn);
 const char *conn_address(const struct conn *conn);
 
+/* False while the connection ends: calls that end then were not taken back one by one. */
+bool conn_is_up(const struct conn *conn);
+
 /* Bytes of replies whose streams are not closed; call.c counts them. */
 size_t *conn_unsent(struct conn *conn);
 

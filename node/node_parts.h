@@ -40,6 +40,7 @@ struct node {
     struct kv *kv;
     struct raftlog *log;
     struct raftlog_status status; /* of the log, as of the last raftlog_turn */
+    uint64_t led_ms;              /* when a leader was known last */
     struct peers *peers;
     struct machine *machine;
     struct diverge diverge;

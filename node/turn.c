@@ -17,7 +17,8 @@
 #include "base/check.h"
 #include "node/node_parts.h"
 
-#define STOP_MS 4500 /* with the leaving of the process: 5 s */
+#define STOP_MS              4500 /* with the leaving of the process: 5 s */
+#define LEADERLESS_ELECTIONS 3    /* election timeouts without a leader, as in etcd */
 
 /* ---- life: let clients in, let them go ---- */
 
@@ -93,6 +94,16 @@ void node_stop(struct node *node)
     node->env->ops->wake(node->env);
 }
 
+/* Streams of clients that asked for it end when there was no leader for a while. */
+static void watch_leader(struct node *node, uint64_t now_ms)
+{
+    if (node->status.leader != 0) {
+        node->led_ms = now_ms;
+    } else if (now_ms >= node->led_ms + LEADERLESS_ELECTIONS * node->config->election_ms) {
+        calls_fail_leaderless(&node->calls);
+    }
+}
+
 /* ---- the turn ---- */
 
 void node_turn(struct node *node)
@@ -111,6 +122,7 @@ void node_turn(struct node *node)
 
     raftlog_turn(node->log);
     raftlog_get_status(node->log, &node->status);
+    watch_leader(node, now_ms);
 
     more = machine_apply(node->machine, now_ms);
     if (node->dead) {

@@ -77,6 +77,7 @@
 #define LIMIT_APPLY_BYTES    (4 * MIB)   /* payload in one SQLite transaction */
 #define LIMIT_SCAN_STEPS     8           /* pages of long reads in one turn */
 #define LIMIT_CLIENT_UNSENT  (16 * MIB)  /* of one connection; its reads wait above it */
+#define LIMIT_STREAM_UNSENT  (64 * KIB)  /* of one stream; nothing is added above it */
 #define LIMIT_UNSENT_BYTES   (256 * MIB) /* of replies; above it long reads wait */
 #define LIMIT_IDLE_CALLS     1024        /* ended calls kept for reuse */
 

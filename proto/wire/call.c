@@ -68,6 +68,7 @@ void call_recycle(struct wire_call *call)
     input_release(call);
     wire->recent = NULL;
     wire->n_calls--;
+    wire->queued -= buf_len(&call->out);
     if (wire->n_spare == SPARE_CALLS) {
         call_free(call);
         return;

@@ -129,6 +129,7 @@ static ssize_t source_read(nghttp2_session *ng, int32_t stream_id, uint8_t *to,
     if (len > 0) {
         memcpy(to, buf_slice(&call->out).ptr, len);
         buf_consume(&call->out, len);
+        call->wire->queued -= len;
         note_drained(call);
     }
     if (len == queued && call->ending) {
@@ -216,6 +217,7 @@ uint8_t *wire_message_begin(struct wire_call *call, size_t size)
         return NULL;
     }
     buf_commit(&call->out, GRPC_PREFIX + size);
+    call->wire->queued += GRPC_PREFIX + size;
     room[0] = 0; /* not compressed */
     room[1] = (uint8_t)(size >> 24);
     room[2] = (uint8_t)(size >> 16);
@@ -244,6 +246,11 @@ int wire_send(struct wire_call *call, struct slice message)
 size_t wire_queued(const struct wire_call *call)
 {
     return buf_len(&call->out);
+}
+
+size_t wire_queued_in_all(const struct wire *wire)
+{
+    return wire->queued;
 }
 
 void wire_finish(struct wire_call *call, int grpc_code, const char *text)

@@ -35,6 +35,7 @@ struct wire {
     size_t n_calls;
     size_t n_spare;
     size_t granted;        /* bytes of large messages being received */
+    size_t queued;         /* unsent bytes of all calls */
     struct strays strays;  /* server: left out of the input */
     struct budget control; /* frames that cost us work and bring nothing */
     struct slice unsent;   /* given by nghttp2, did not fit the caller's buffer */

@@ -101,6 +101,7 @@ uint8_t *wire_message_begin(struct wire_call *call, size_t size);
 /* The same with a copy. ERR_FULL where wire_message_begin gives NULL. */
 int wire_send(struct wire_call *call, struct slice message);
 size_t wire_queued(const struct wire_call *call); /* unsent bytes */
+size_t wire_queued_in_all(const struct wire *wire); /* of all calls of the connection */
 
 /* ---- server ---- */
 
