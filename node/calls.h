@@ -45,8 +45,8 @@ struct call {
     ProtobufCMessage *request; /* decoded, in the arena; bidirectional: NULL */
     struct arena arena;        /* request and reply; bidirectional: what was heard */
     bool has_leader;           /* the client wants an error when there is no leader */
-    bool lingers;              /* may stay open for ever: ended first when the member stops */
-    bool left;                 /* for ended: the client took the call back itself */
+    bool lingers; /* may stay open for ever: ended first when the member stops */
+    bool left;    /* for ended: the client took the call back itself */
     const struct call_events *events; /* the handler's, or NULL */
     void *owner;                      /* the handler's */
 
@@ -75,7 +75,7 @@ struct call {
 };
 
 struct calls {
-    struct list ready;   /* complete requests and new streams, to be started in this turn */
+    struct list ready; /* complete requests and new streams, to be started in this turn */
     struct list talking; /* streams with an inbox */
     struct list opened;  /* read gates that opened or failed */
     struct list scans;   /* long reads: a few pages of the first one each turn */
@@ -152,7 +152,7 @@ void calls_close(struct calls *calls);
 /* Moves a call into one of the lists. */
 void call_place(struct call *call, struct list *where);
 void call_start(struct call *call);
-void call_hear(struct call *call); /* its inbox */
+void call_hear(struct call *call);  /* its inbox */
 void call_go_on(struct call *call); /* its read gate opened, or failed */
 void call_read_page(struct call *call);
 void call_late(struct call *call, uint64_t now_ms); /* its timer ran out */

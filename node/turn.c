@@ -99,7 +99,8 @@ static void watch_leader(struct node *node, uint64_t now_ms)
 {
     if (node->status.leader != 0) {
         node->led_ms = now_ms;
-    } else if (now_ms >= node->led_ms + LEADERLESS_ELECTIONS * node->config->election_ms) {
+    } else if (now_ms >=
+               node->led_ms + LEADERLESS_ELECTIONS * node->config->election_ms) {
         calls_fail_leaderless(&node->calls);
     }
 }
