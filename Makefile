@@ -38,12 +38,13 @@ SRC_wire    := $(wildcard proto/wire/*.c)
 SRC_raftlog := $(wildcard raftlog/*.c)
 SRC_kv      := $(wildcard kv/*.c)
 SRC_node    := $(filter-out node/main.c,$(wildcard node/*.c))
+SRC_lib     := $(wildcard cli/lib/*.c)
 SRC_cli     := $(filter-out cli/main.c,$(wildcard cli/*.c))
 SRC_sim     := $(filter-out tests/sim/main.c tests/sim/sim_%,$(wildcard tests/sim/*.c))
 SRC_simbase := $(wildcard tests/sim/sim_*.c)
-LIB_NAMES   := sim simbase cli node raftlog kv wire api base
+LIB_NAMES   := sim simbase cli lib node raftlog kv wire api base
 LIBS_DAEMON := node raftlog kv wire api base
-LIBS_CLI    := cli wire api base
+LIBS_CLI    := cli lib wire api base
 LIBS_SIM    := sim simbase node raftlog kv wire api base
 # A unit test links what its folder may use, and the simulated world where that helps.
 LIBS_base    := base
@@ -53,6 +54,7 @@ LIBS_raftlog := simbase raftlog api base
 LIBS_kv      := simbase kv api base
 LIBS_node    := simbase $(LIBS_DAEMON)
 LIBS_cli     := $(LIBS_CLI)
+LIBS_lib     := lib wire api base
 LIBS_sim     := $(LIBS_SIM)
 
 UNIT_SRC   := $(wildcard tests/unit/*/test_*.c)
@@ -109,7 +111,7 @@ $(B)/$(1)/kvctl: $(B)/$(1)/cli/main.o $(call libs,$(1),$(LIBS_CLI))
 $(B)/$(1)/sim: $(B)/$(1)/tests/sim/main.o $(call libs,$(1),$(LIBS_SIM))
 	$$(link)
 
-$(foreach l,base api wire raftlog kv node cli sim,
+$(foreach l,base api wire raftlog kv node lib cli sim,
 $(B)/$(1)/tests/unit/$(l)/%: $(B)/$(1)/tests/unit/$(l)/%.o $(call libs,$(1),$(LIBS_$(l)))
 	$$(link)
 )

@@ -15,7 +15,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/slice.h"
-#include "cli/client.h"
+#include "cli/lib/client.h"
 
 #define LAYOUT_CURRENT  "current"
 #define LAYOUT_RELEASES "releases"

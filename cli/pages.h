@@ -6,7 +6,7 @@
 #define KVD_CLI_PAGES_H
 
 #include "base/arena.h"
-#include "cli/client.h"
+#include "cli/lib/client.h"
 #include "rpc.pb-c.h"
 
 struct pages {

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "cli/socket.h"
+#include "cli/lib/socket.h"
 
 #define PROGRESS_DELAY_MS  500
 #define PROGRESS_REDRAW_MS 100

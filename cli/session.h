@@ -7,8 +7,8 @@
 
 #include "base/arena.h"
 #include "base/err.h"
-#include "cli/client.h"
 #include "cli/key_range.h"
+#include "cli/lib/client.h"
 #include "cli/option.h"
 #include "cli/print.h"
 

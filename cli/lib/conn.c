@@ -5,7 +5,7 @@
  * What can fail: each step up to its deadline; a server that speaks TLS or HTTP/1, which
  * is told apart by the first bytes it sends; a connection lost in the middle of a call,
  * when the answer says whether the request had left. */
-#include "cli/conn.h"
+#include "cli/lib/conn.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +14,7 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/mem.h"
-#include "cli/socket.h"
+#include "cli/lib/socket.h"
 #include "wire/wire.h"
 
 #define CONN_READ_BYTES (64 * KIB)

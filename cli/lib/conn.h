@@ -4,15 +4,15 @@
  * conn_open connects and waits for the server's SETTINGS, so that what fails there surely
  * has sent no request, and so that a port that speaks something else is recognised. A
  * connection that failed or timed out is not usable again: close it. */
-#ifndef KVD_CLI_CONN_H
-#define KVD_CLI_CONN_H
+#ifndef KVD_LIB_CONN_H
+#define KVD_LIB_CONN_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "base/buf.h"
 #include "base/err.h"
-#include "cli/endpoint.h"
+#include "cli/lib/endpoint.h"
 
 struct conn;
 

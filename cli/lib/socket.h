@@ -1,15 +1,15 @@
 /* A TCP socket whose every step has a deadline. Times are milliseconds of the monotonic
  * clock (clock_ms). Messages name the step that failed, not the address: callers know it.
  */
-#ifndef KVD_CLI_SOCKET_H
-#define KVD_CLI_SOCKET_H
+#ifndef KVD_LIB_SOCKET_H
+#define KVD_LIB_SOCKET_H
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 #include "base/err.h"
-#include "cli/endpoint.h"
+#include "cli/lib/endpoint.h"
 
 int64_t clock_ms(void);
 

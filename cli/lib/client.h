@@ -5,8 +5,8 @@
  * not serve just now (status Unavailable) is tried again elsewhere until the command
  * timeout if it only reads; a write is tried again only when it surely was not taken.
  * Otherwise its outcome is ERR_UNKNOWN, and the message says so. */
-#ifndef KVD_CLI_CLIENT_H
-#define KVD_CLI_CLIENT_H
+#ifndef KVD_LIB_CLIENT_H
+#define KVD_LIB_CLIENT_H
 
 #include <protobuf-c/protobuf-c.h>
 #include <stdbool.h>
@@ -14,7 +14,7 @@
 
 #include "base/arena.h"
 #include "base/err.h"
-#include "cli/endpoint.h"
+#include "cli/lib/endpoint.h"
 
 struct client;
 

@@ -1,6 +1,6 @@
 /* Parsing of endpoints. A missing port is 2379; a scheme other than http is refused with
  * a sentence, since silently speaking plain text to it would only time out. */
-#include "cli/endpoint.h"
+#include "cli/lib/endpoint.h"
 
 #include <stdbool.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* A gRPC server on loopback that does what a test's script says, call by call: for what a
  * well-behaved server would never do. One thread, one connection at a time. */
-#ifndef KVD_TESTS_UNIT_CLI_SCRIPT_SERVER_H
-#define KVD_TESTS_UNIT_CLI_SCRIPT_SERVER_H
+#ifndef KVD_TESTS_UNIT_LIB_SCRIPT_SERVER_H
+#define KVD_TESTS_UNIT_LIB_SCRIPT_SERVER_H
 
 #include <arpa/inet.h>
 #include <criterion/criterion.h>

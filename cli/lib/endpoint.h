@@ -1,6 +1,6 @@
 /* Addresses of servers as users write them: host:port, http://host:port, [::1]:2379. */
-#ifndef KVD_CLI_ENDPOINT_H
-#define KVD_CLI_ENDPOINT_H
+#ifndef KVD_LIB_ENDPOINT_H
+#define KVD_LIB_ENDPOINT_H
 
 #include <stddef.h>
 

@@ -1,7 +1,7 @@
 /* Endpoints as users write them. */
 #include <criterion/criterion.h>
 
-#include "cli/endpoint.h"
+#include "cli/lib/endpoint.h"
 
 static void expect(const char *text, const char *host, const char *port,
                    const char *authority)

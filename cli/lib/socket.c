@@ -1,7 +1,7 @@
 /* Sockets with deadlines: the descriptor does not block, poll(2) waits. Happy path:
  * resolve (getaddrinfo_a, since getaddrinfo cannot be interrupted), connect to the
  * addresses in turn, then read and write as the caller asks. */
-#include "cli/socket.h"
+#include "cli/lib/socket.h"
 
 #include <errno.h>
 #include <netdb.h>

@@ -3,7 +3,7 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 
-#include "cli/client.h"
+#include "cli/lib/client.h"
 #include "rpc.pb-c.h"
 #include "script_server.h"
 

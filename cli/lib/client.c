@@ -1,7 +1,7 @@
 /* Calls with failover. Happy path: connect to the current endpoint unless connected,
  * send, receive, decode. After a failure a verdict decides between the next endpoint and
  * giving up; between rounds over all endpoints there is a growing pause. */
-#include "cli/client.h"
+#include "cli/lib/client.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -15,8 +15,8 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/mem.h"
-#include "cli/conn.h"
-#include "cli/socket.h"
+#include "cli/lib/conn.h"
+#include "cli/lib/socket.h"
 #include "rpc.pb-c.h"
 
 #define PAUSE_FIRST_MS 25
