@@ -45,14 +45,31 @@ static size_t value_text(uint64_t value, char *text, size_t size)
     return (size_t)snprintf(text, size, "%0*" PRIu64, (int)(8 + value % 57), value);
 }
 
-static uint64_t value_parse(const ProtobufCBinaryData *bytes)
+uint64_t node_client_value(struct slice bytes)
 {
     char text[80];
 
-    CHECK(bytes->len < sizeof(text));
-    memcpy(text, bytes->data, bytes->len);
-    text[bytes->len] = '\0';
+    CHECK(bytes.len < sizeof(text));
+    memcpy(text, bytes.ptr, bytes.len);
+    text[bytes.len] = '\0';
     return strtoull(text, NULL, 10);
+}
+
+bool node_client_key(struct slice name, uint32_t *key)
+{
+    char text[32];
+    unsigned number = 0;
+
+    if (name.len >= sizeof(text)) {
+        return false;
+    }
+    memcpy(text, name.ptr, name.len);
+    text[name.len] = '\0';
+    if (sscanf(text, "/sim/key-%u", &number) != 1) {
+        return false;
+    }
+    *key = number;
+    return true;
 }
 
 static ProtobufCBinaryData binary(const char *text, size_t len)
@@ -149,7 +166,13 @@ static void send_op(struct node_client *client)
 
 static uint64_t value_seen(const Etcdserverpb__RangeResponse *range)
 {
-    return range->n_kvs > 0 ? value_parse(&range->kvs[0]->value) : 0;
+    const ProtobufCBinaryData *value;
+
+    if (range->n_kvs == 0) {
+        return 0;
+    }
+    value = &range->kvs[0]->value;
+    return node_client_value(slice_of(value->data, value->len));
 }
 
 static const ProtobufCMessageDescriptor *const replies[] = {
@@ -316,7 +339,8 @@ static void on_changed(void *owner, bool up)
     }
 }
 
-static const struct sim_rpc_events rpc_events = {on_answered, on_lost, on_changed};
+static const struct sim_rpc_events rpc_events = {
+    .answered = on_answered, .lost = on_lost, .changed = on_changed};
 
 /* ---- public ---- */
 

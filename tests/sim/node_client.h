@@ -44,4 +44,8 @@ uint64_t node_client_successes(const struct node_client *client);
 /* An answer that no healthy member may give, or NULL. */
 const char *node_client_complaint(const struct node_client *client);
 
+/* Of the keys and values that these clients write: false for another key. */
+bool node_client_key(struct slice name, uint32_t *key);
+uint64_t node_client_value(struct slice bytes);
+
 #endif

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "node/health.h"
 #include "tests/sim/sim_vfs.h"
 
 #define NEVER (UINT64_MAX / 2) /* calls */
@@ -33,8 +34,12 @@ static void on_gone(void *owner, uint64_t number)
 static void program_turn(void *owner)
 {
     struct node_member *member = owner;
+    struct health health;
 
     node_turn(member->node);
+    node_get_health(member->node, &health);
+    cluster_track_note(&member->cluster->track, sim_world_now(member->cluster->world),
+                       health.revision, health.applied_index, health.log.term);
     if (member->stopping && node_stopped(member->node)) {
         sim_world_at(member->cluster->world, 0, on_gone, member, 0);
     }
@@ -198,6 +203,7 @@ void node_cluster_close(struct node_cluster *cluster)
         sim_vfs_detach(sim_disk_as_disk(member->disk));
         sim_disk_free(member->disk);
     }
+    cluster_track_close(&cluster->track);
 }
 
 void node_cluster_shorten_logs(struct node_cluster *cluster, uint64_t count,

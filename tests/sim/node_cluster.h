@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "node/node.h"
+#include "tests/sim/cluster_track.h"
 #include "tests/sim/sim_disk.h"
 #include "tests/sim/sim_world.h"
 
@@ -31,6 +32,7 @@ struct node_cluster {
     struct node_member members[CLUSTER_MEMBERS_MAX];
     unsigned log_plants; /* see raftlog_set_plants */
     unsigned kv_plants;  /* see kv_set_plants */
+    struct cluster_track track;
     uint64_t starts;
     uint64_t kills;
     uint64_t disk_ends; /* members that ended because their disk failed */

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
@@ -19,12 +20,15 @@
 #include "tests/sim/node_audit.h"
 #include "tests/sim/node_client.h"
 #include "tests/sim/node_cluster.h"
+#include "tests/sim/node_services.h"
+#include "tests/sim/revision_order.h"
 #include "tests/sim/sim_net.h"
 
 #define CLIENTS_MAX       6
 #define FIRST_CLIENT_HOST 20
 #define AUDIT_HOST        40
 #define HEAL_LIMIT        (10 * SIM_S)
+#define STOP_LIMIT        (60 * SIM_S)
 #define AUDIT_LIMIT       (60 * SIM_S)
 
 enum fault {
@@ -50,6 +54,7 @@ struct run {
     struct sim_rng rng;
     struct node_cluster cluster;
     struct history history;
+    struct services services;
     uint64_t next_value;
     uint32_t n_keys;
     uint32_t n_clients;
@@ -80,6 +85,9 @@ static bool failed(struct run *run)
         if (node_client_complaint(run->clients[i]) != NULL) {
             fail(run, node_client_complaint(run->clients[i]));
         }
+    }
+    if (services_complaint(&run->services) != NULL) {
+        fail(run, services_complaint(&run->services));
     }
     return run->result->failure[0] != '\0';
 }
@@ -323,6 +331,16 @@ static void start_clients(struct run *run)
     }
 }
 
+static void start_services(struct run *run)
+{
+    run->services = (struct services){.world = run->world,
+                                      .cluster = &run->cluster,
+                                      .rng = sim_rng_split(&run->rng),
+                                      .addresses = run->addresses,
+                                      .next_value = &run->next_value};
+    services_open(&run->services);
+}
+
 static uint64_t successes(const struct run *run)
 {
     uint64_t total = 0;
@@ -357,16 +375,37 @@ static uint64_t audit_deadline(void *owner)
 
 static const struct sim_program audit_program = {audit_turn, audit_deadline, NULL};
 
-static void check_history(struct run *run, const struct node_audit *audit)
+/* The part of the chronicle that the history is about. */
+static struct event *history_events(const struct chronicle *chronicle, size_t *n)
 {
+    struct event *events = mem_alloc((chronicle->n_changes + 1) * sizeof(*events));
+
+    *n = 0;
+    for (size_t i = 0; i < chronicle->n_changes; i++) {
+        const struct change *change = &chronicle->changes[i];
+        struct event event = {.revision = change->revision};
+
+        if (node_client_key(chronicle_name(chronicle, change->key), &event.key)) {
+            event.value = change->deleted ? 0 : node_client_value(change->value);
+            events[(*n)++] = event;
+        }
+    }
+    return events;
+}
+
+static void check_history(struct run *run)
+{
+    const struct chronicle *chronicle = &run->services.chronicle;
     size_t n_events;
-    const struct event *events = node_audit_events(audit, &n_events);
+    struct event *events = history_events(chronicle, &n_events);
     struct err err;
     uint32_t key = 0;
     size_t stuck = 0;
     enum linear_verdict verdict;
+    int rc = revision_order_check(&run->history, events, n_events, chronicle->last, &err);
 
-    if (revision_order_check(&run->history, events, n_events, &err) != 0) {
+    free(events);
+    if (rc != 0) {
         fail(run, err.text);
         return;
     }
@@ -392,8 +431,7 @@ static void check_members(struct run *run)
 
     for (uint32_t i = 0; i < n; i++) {
         hosts[i] = sim_host_new(run->world, AUDIT_HOST + i, NULL);
-        audits[i] = node_audit_open(sim_host_env(hosts[i]), run->addresses[i],
-                                    run->n_keys, i == 0);
+        audits[i] = node_audit_open(sim_host_env(hosts[i]), run->addresses[i]);
         sim_host_run(hosts[i], &audit_program, audits[i]);
     }
     while (!done && !failed(run) && sim_world_step(run->world, limit)) {
@@ -411,10 +449,10 @@ static void check_members(struct run *run)
             fail(run, "two members hold different states");
         }
     }
-    if (!failed(run)) {
-        check_history(run, audits[0]);
-        run->result->revisions = node_audit_revision(audits[0]);
+    if (done && node_audit_revision(audits[0]) != run->services.chronicle.last) {
+        fail(run, "the store changed after everybody had stopped");
     }
+    run->result->revisions = run->services.chronicle.last;
     for (uint32_t i = 0; i < n; i++) {
         sim_host_run(hosts[i], NULL, NULL);
         node_audit_close(audits[i]);
@@ -458,6 +496,7 @@ static void set_up(struct run *run)
         node_member_start(&run->cluster.members[i]);
     }
     start_clients(run);
+    start_services(run);
     sim_world_at(run->world, sim_world_now(run->world) + 2 * SIM_S, on_fault, run, 0);
 }
 
@@ -482,6 +521,7 @@ static void tear_down(struct run *run)
         sim_host_run(run->client_hosts[i], NULL, NULL);
         node_client_close(run->clients[i]);
     }
+    services_close(&run->services);
     node_cluster_close(&run->cluster);
     history_close(&run->history);
     sim_world_free(run->world);
@@ -499,6 +539,44 @@ static void check_liveness(struct run *run)
     }
 }
 
+static void stop(struct run *run)
+{
+    uint64_t end = sim_world_now(run->world) + STOP_LIMIT;
+
+    for (uint32_t i = 0; i < run->n_clients; i++) {
+        node_client_stop(run->clients[i]);
+    }
+    services_stop(&run->services);
+    while (!failed(run) && !(clients_idle(run) && services_idle(&run->services))) {
+        if (!sim_world_step(run->world, end)) {
+            fail(run, "some clients did not come to an end");
+        }
+    }
+    step_until(run, sim_world_now(run->world) + 2 * SIM_S);
+}
+
+static void read_chronicle(struct run *run)
+{
+    uint64_t end = sim_world_now(run->world) + AUDIT_LIMIT;
+
+    services_finish(&run->services);
+    while (!failed(run) && !services_finished(&run->services)) {
+        if (!sim_world_step(run->world, end)) {
+            fail(run, "the store's changes could not be read after the end");
+        }
+    }
+}
+
+static void check_records(struct run *run)
+{
+    struct err err;
+
+    check_history(run);
+    if (!failed(run) && services_check(&run->services, &err) != 0) {
+        fail(run, err.text);
+    }
+}
+
 void node_sim_run(const struct node_sim_options *options, struct node_sim_result *result)
 {
     struct run run = {.options = options, .result = result};
@@ -508,15 +586,13 @@ void node_sim_run(const struct node_sim_options *options, struct node_sim_result
     step_until(&run, sim_world_now(run.world) + options->seconds * SIM_S);
     heal(&run);
     check_liveness(&run);
-    for (uint32_t i = 0; i < run.n_clients; i++) {
-        node_client_stop(run.clients[i]);
-    }
-    for (uint64_t end = sim_world_now(run.world) + 20 * SIM_S;
-         !failed(&run) && !clients_idle(&run) && sim_world_step(run.world, end);) {
-    }
-    step_until(&run, sim_world_now(run.world) + 2 * SIM_S);
+    stop(&run);
+    read_chronicle(&run);
     if (!failed(&run)) {
         check_members(&run);
+    }
+    if (!failed(&run)) {
+        check_records(&run);
     }
     result->trace = sim_world_trace(run.world);
     result->simulated_ns = sim_world_now(run.world);

@@ -6,8 +6,6 @@
 #include "base/check.h"
 #include "base/mem.h"
 
-#define FIRST_REVISION 2 /* of the first write into an empty store */
-
 static const char *const kind_names[] = {
     [OP_READ] = "read", [OP_WRITE] = "write", [OP_CAS] = "cas", [OP_DELETE] = "delete"};
 
@@ -35,12 +33,29 @@ static uint64_t value_after(const struct op *op)
     return op->kind == OP_DELETE ? 0 : op->value;
 }
 
-static int check_gaps(const struct event *events, size_t n, struct err *err)
+/* The number of events at or below a revision. */
+static size_t events_until(const struct event *events, size_t n, int64_t revision)
 {
-    for (size_t i = 0; i < n; i++) {
-        if (events[i].revision != (int64_t)i + FIRST_REVISION) {
-            return err_set(err, ERR_CORRUPT, "revision %zu is missing in the store",
-                           i + FIRST_REVISION);
+    size_t low = 0;
+
+    while (low < n) {
+        size_t middle = low + (n - low) / 2;
+
+        if (events[middle].revision <= revision) {
+            low = middle + 1;
+        } else {
+            n = middle;
+        }
+    }
+    return low;
+}
+
+static int check_ascending(const struct event *events, size_t n, struct err *err)
+{
+    for (size_t i = 1; i < n; i++) {
+        if (events[i].revision <= events[i - 1].revision) {
+            return err_set(err, ERR_CORRUPT, "revision %" PRId64 " changed two keys",
+                           events[i].revision);
         }
     }
     return 0;
@@ -136,13 +151,14 @@ static int check_writes(const struct history *history, const struct event *event
 {
     for (size_t i = 0; i < history->n; i++) {
         const struct op *op = &history->ops[i];
-        int64_t at = op->revision - FIRST_REVISION;
+        size_t at;
 
         if (!wrote(op)) {
             continue;
         }
-        if (at < 0 || (size_t)at >= n_events || events[at].key != op->key ||
-            events[at].value != value_after(op)) {
+        at = events_until(events, n_events, op->revision);
+        if (at == 0 || events[at - 1].revision != op->revision ||
+            events[at - 1].key != op->key || events[at - 1].value != value_after(op)) {
             return wrong(err, op, "was acknowledged and is not in the store");
         }
     }
@@ -155,21 +171,16 @@ static int check_writes(const struct history *history, const struct event *event
 static uint64_t value_at(const struct event *events, size_t n_events, uint32_t key,
                          int64_t revision)
 {
-    int64_t at = revision - FIRST_REVISION;
-
-    if (at >= (int64_t)n_events) {
-        at = (int64_t)n_events - 1;
-    }
-    for (; at >= 0; at--) {
-        if (events[at].key == key) {
-            return events[at].value;
+    for (size_t at = events_until(events, n_events, revision); at > 0; at--) {
+        if (events[at - 1].key == key) {
+            return events[at - 1].value;
         }
     }
     return 0;
 }
 
 static int check_values(const struct history *history, const struct event *events,
-                        size_t n_events, struct err *err)
+                        size_t n_events, int64_t last, struct err *err)
 {
     for (size_t i = 0; i < history->n; i++) {
         const struct op *op = &history->ops[i];
@@ -178,7 +189,7 @@ static int check_values(const struct history *history, const struct event *event
         if (op->outcome != OP_DONE) {
             continue;
         }
-        if (op->revision > (int64_t)n_events + FIRST_REVISION - 1) {
+        if (op->revision > last) {
             return wrong(err, op, "answered with a revision beyond the store's last");
         }
         if (looked && op->seen != value_at(events, n_events, op->key, op->revision)) {
@@ -243,9 +254,9 @@ static int check_real_time(const struct history *history, struct err *err)
 }
 
 int revision_order_check(const struct history *history, const struct event *events,
-                         size_t n_events, struct err *err)
+                         size_t n_events, int64_t last, struct err *err)
 {
-    int rc = check_gaps(events, n_events, err);
+    int rc = check_ascending(events, n_events, err);
 
     if (rc == 0) {
         rc = check_writes(history, events, n_events, err);
@@ -254,7 +265,7 @@ int revision_order_check(const struct history *history, const struct event *even
         rc = check_events(history, events, n_events, err);
     }
     if (rc == 0) {
-        rc = check_values(history, events, n_events, err);
+        rc = check_values(history, events, n_events, last, err);
     }
     if (rc == 0) {
         rc = check_real_time(history, err);

@@ -2,7 +2,7 @@
  * the sequence of events that the cluster holds in the end: O(n log n), over all
  * operations.
  *
- * Checked: revisions without gaps; an acknowledged write is in the sequence exactly at
+ * Checked: an acknowledged write is in the sequence exactly at
  * its revision; nothing is there that nobody asked for or that was refused; every value
  * read is the value at the revision of its answer; an operation that began after another
  * one was answered has no smaller revision (a write: a larger one). */
@@ -19,9 +19,9 @@ struct event {
     uint64_t value; /* 0: deleted */
 };
 
-/* events: sorted by revision, the first at revision 2. 0, or ERR_CORRUPT with the reason.
- */
+/* events: sorted by revision, one at each; the revisions between are of keys that the
+ * history does not know. last: of the store. 0, or ERR_CORRUPT with the reason. */
 int revision_order_check(const struct history *history, const struct event *events,
-                         size_t n_events, struct err *err);
+                         size_t n_events, int64_t last, struct err *err);
 
 #endif

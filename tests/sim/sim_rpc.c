@@ -20,7 +20,9 @@ static void on_message(void *owner, struct wire_call *call, struct slice bytes)
 {
     struct sim_rpc *rpc = owner;
 
-    if (call == rpc->call) {
+    if (call == rpc->call && rpc->streaming) {
+        rpc->events->heard(rpc->owner, bytes);
+    } else if (call == rpc->call) {
         buf_clear(&rpc->reply);
         CHECK(buf_append(&rpc->reply, bytes.ptr, bytes.len) == 0);
         rpc->heard = true;
@@ -33,7 +35,7 @@ static void on_finished(void *owner, struct wire_call *call, int code, const cha
 
     if (call == rpc->call) {
         rpc->call = NULL;
-        CHECK(code != GRPC_OK || rpc->heard);
+        CHECK(code != GRPC_OK || rpc->heard || rpc->streaming);
         rpc->events->answered(rpc->owner, code, text, buf_slice(&rpc->reply));
     }
 }
@@ -144,21 +146,63 @@ void sim_rpc_connect(struct sim_rpc *rpc, const char *address)
         rpc->env->net->ops->connect(rpc->env->net, address, &stream_events, rpc);
 }
 
+static bool queue(struct sim_rpc *rpc, const ProtobufCMessage *message)
+{
+    uint8_t *room =
+        wire_message_begin(rpc->call, protobuf_c_message_get_packed_size(message));
+
+    if (room != NULL) {
+        protobuf_c_message_pack(message, room);
+    }
+    return room != NULL;
+}
+
 void sim_rpc_call(struct sim_rpc *rpc, const char *path, const ProtobufCMessage *message,
                   uint64_t timeout_ms)
 {
-    uint8_t *room;
-
     CHECK(rpc->state == SIM_RPC_UP && rpc->call == NULL);
     rpc->heard = false;
+    rpc->streaming = false;
     buf_clear(&rpc->reply);
     rpc->call = wire_call(rpc->wire, path, "sim", (int64_t)timeout_ms * 1000000, NULL);
     CHECK(rpc->call != NULL);
-    room = wire_message_begin(rpc->call, protobuf_c_message_get_packed_size(message));
-    CHECK(room != NULL);
-    protobuf_c_message_pack(message, room);
+    CHECK(queue(rpc, message));
     wire_half_close(rpc->call);
     flush(rpc);
+}
+
+void sim_rpc_begin(struct sim_rpc *rpc, const char *path, bool leader)
+{
+    static const char *const metadata[] = {"hasleader", "true", NULL};
+
+    CHECK(rpc->state == SIM_RPC_UP && rpc->call == NULL);
+    rpc->streaming = true;
+    buf_clear(&rpc->reply);
+    rpc->call = wire_call(rpc->wire, path, "sim", -1, leader ? metadata : NULL);
+    CHECK(rpc->call != NULL);
+    flush(rpc);
+}
+
+void sim_rpc_send(struct sim_rpc *rpc, const ProtobufCMessage *message)
+{
+    if (rpc->call != NULL && queue(rpc, message)) {
+        flush(rpc);
+    }
+}
+
+void sim_rpc_send_no_more(struct sim_rpc *rpc)
+{
+    if (rpc->call != NULL) {
+        wire_half_close(rpc->call);
+        flush(rpc);
+    }
+}
+
+void sim_rpc_pause(struct sim_rpc *rpc, bool paused)
+{
+    if (rpc->state == SIM_RPC_UP) {
+        rpc->env->net->ops->pause(rpc->stream, paused);
+    }
 }
 
 void sim_rpc_drop(struct sim_rpc *rpc)

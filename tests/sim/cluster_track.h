@@ -1,0 +1,45 @@
+/* What an observer outside of time sees of a cluster: when each revision was first
+ * applied by any member, and when the cluster worked. In the world's time, ns.
+ *
+ * Times without a working quorum show as gaps in which no member applied anything new;
+ * cluster time stands still in them, and at a change of leader it falls back by what the
+ * old leader had counted and not yet written. */
+#ifndef KVD_SIM_CLUSTER_TRACK_H
+#define KVD_SIM_CLUSTER_TRACK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct node_cluster;
+
+struct track_pause {
+    uint64_t from;
+    uint64_t to;
+};
+
+struct cluster_track {
+    uint64_t *born; /* by revision */
+    int64_t last;   /* revision */
+    size_t room;    /* private, as all below */
+    uint64_t applied;
+    uint64_t applied_at;
+    uint64_t term;
+    struct track_pause *pauses;
+    size_t n_pauses;
+    size_t pause_room;
+};
+
+void cluster_track_close(struct cluster_track *track);
+
+/* A member has applied so much. */
+void cluster_track_note(struct cluster_track *track, uint64_t now, int64_t revision,
+                        uint64_t applied, uint64_t term);
+
+/* UINT64_MAX: not yet. */
+uint64_t cluster_track_born(const struct cluster_track *track, int64_t revision);
+
+/* How much of the time between the two may not have counted. */
+uint64_t cluster_track_paused(const struct cluster_track *track, uint64_t from,
+                              uint64_t to);
+
+#endif

@@ -1,0 +1,153 @@
+#include "tests/sim/node_services.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "tests/sim/bulk_writer.h"
+#include "tests/sim/chronicler.h"
+
+#define CHRONICLER_HOST 45
+#define FIRST_HOST      46
+
+static struct sim_place new_place(struct services *services, uint32_t number,
+                                  struct services_actor *actor)
+{
+    actor->host = sim_host_new(services->world, number, NULL);
+    sim_host_keep_true_time(actor->host);
+    return (struct sim_place){.env = sim_host_env(actor->host),
+                              .addresses = services->addresses,
+                              .n_addresses = services->cluster->n_members,
+                              .rng = sim_rng_split(&services->rng)};
+}
+
+static struct services_actor *add_actor(struct services *services,
+                                        struct sim_place *place)
+{
+    struct services_actor *actor = &services->actors[services->n_actors];
+
+    CHECK(services->n_actors < SERVICES_ACTORS_MAX);
+    *place = new_place(services, FIRST_HOST + (uint32_t)services->n_actors, actor);
+    services->n_actors++;
+    return actor;
+}
+
+static void run_actor(struct services_actor *actor, const struct sim_actor *kind,
+                      void *owner)
+{
+    actor->kind = kind;
+    actor->owner = owner;
+    sim_host_run(actor->host, &kind->program, owner);
+}
+
+static void start_chronicler(struct services *services)
+{
+    struct chronicler_options options = {
+        .place = new_place(services, CHRONICLER_HOST, &services->chronicler),
+        .chronicle = &services->chronicle,
+        .poll_ms = sim_rng_between(&services->rng, 100, 2000),
+    };
+
+    if (sim_rng_chance(&services->rng, 600000)) {
+        options.compact_ms = sim_rng_between(&services->rng, 200, 4000);
+    }
+    run_actor(&services->chronicler, &chronicler_actor, chronicler_open(&options));
+}
+
+static void start_writers(struct services *services)
+{
+    static const uint32_t sizes[] = {10, 100, 6000};
+    uint64_t n = sim_rng_between(&services->rng, 0, 2);
+    uint32_t n_keys = (uint32_t)sim_rng_between(&services->rng, 1, 12);
+
+    for (uint64_t i = 0; i < n; i++) {
+        struct bulk_writer_options options = {
+            .next_value = services->next_value,
+            .n_keys = n_keys,
+            .value_bytes_max = sizes[sim_rng_between(&services->rng, 0, 2)],
+            .think_ms_max = sim_rng_between(&services->rng, 10, 600),
+        };
+        struct services_actor *actor = add_actor(services, &options.place);
+
+        run_actor(actor, &bulk_writer_actor, bulk_writer_open(&options));
+    }
+}
+
+void services_open(struct services *services)
+{
+    chronicle_init(&services->chronicle);
+    start_chronicler(services);
+    start_writers(services);
+}
+
+static void close_actor(struct services_actor *actor)
+{
+    if (actor->kind != NULL) {
+        sim_host_run(actor->host, NULL, NULL);
+        actor->kind->close(actor->owner);
+    }
+}
+
+void services_close(struct services *services)
+{
+    for (size_t i = 0; i < services->n_actors; i++) {
+        close_actor(&services->actors[i]);
+    }
+    close_actor(&services->chronicler);
+    chronicle_close(&services->chronicle);
+}
+
+static const char *complaint_of(const struct services_actor *actor)
+{
+    return actor->kind->complaint != NULL ? actor->kind->complaint(actor->owner) : NULL;
+}
+
+const char *services_complaint(const struct services *services)
+{
+    const char *text = complaint_of(&services->chronicler);
+
+    for (size_t i = 0; i < services->n_actors && text == NULL; i++) {
+        text = complaint_of(&services->actors[i]);
+    }
+    return text;
+}
+
+static void stop_actor(const struct services_actor *actor)
+{
+    actor->kind->stop(actor->owner);
+    sim_host_wake(actor->host);
+}
+
+void services_stop(struct services *services)
+{
+    for (size_t i = 0; i < services->n_actors; i++) {
+        stop_actor(&services->actors[i]);
+    }
+}
+
+bool services_idle(const struct services *services)
+{
+    for (size_t i = 0; i < services->n_actors; i++) {
+        if (!services->actors[i].kind->idle(services->actors[i].owner)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void services_finish(struct services *services)
+{
+    stop_actor(&services->chronicler);
+}
+
+bool services_finished(const struct services *services)
+{
+    return services->chronicler.kind->idle(services->chronicler.owner);
+}
+
+int services_check(struct services *services, struct err *err)
+{
+    (void)services;
+    (void)err;
+    return 0;
+}
