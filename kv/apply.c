@@ -1,6 +1,7 @@
 /* Applying log entries: a table from command to function.
  *
- * Happy path: an entry's payload is a batch of commands; each is decoded by itself into
+ * Happy path: an entry first moves cluster_ms on and removes leases that are due by it.
+ * Its payload is a batch of commands; each is decoded by itself into
  * an arena that is used again for the next, applied, and its outcome told to the one who
  * waits for it here. A command that is refused changes nothing, but the entry counts as
  * applied all the same, in the same way on every member. What can fail: a payload that
@@ -13,6 +14,7 @@
 #include "base/mem.h"
 #include "kv/check.h"
 #include "kv/kv.h"
+#include "kv/lease_apply.h"
 #include "kv/state.h"
 #include "kv/txn.h"
 #include "kv/write.h"
@@ -86,6 +88,36 @@ static enum api_status apply_publish(struct kv *kv, const Kvd__Command__Command 
     return API_OK;
 }
 
+static enum api_status apply_lease_grant(struct kv *kv, const Kvd__Command__Command *cmd,
+                                         struct reply *reply, ProtobufCMessage **out)
+{
+    Etcdserverpb__LeaseGrantResponse *res = NULL;
+    enum api_status status = lease_grant(kv, cmd->lease_grant, reply, &res);
+
+    *out = (ProtobufCMessage *)res;
+    return status;
+}
+
+static enum api_status apply_lease_revoke(struct kv *kv, const Kvd__Command__Command *cmd,
+                                          struct reply *reply, ProtobufCMessage **out)
+{
+    Etcdserverpb__LeaseRevokeResponse *res = NULL;
+    enum api_status status = lease_revoke(kv, cmd->lease_revoke, reply, &res);
+
+    *out = (ProtobufCMessage *)res;
+    return status;
+}
+
+static enum api_status apply_lease_renew(struct kv *kv, const Kvd__Command__Command *cmd,
+                                         struct reply *reply, ProtobufCMessage **out)
+{
+    Kvd__Command__LeaseRenewed *res = NULL;
+    enum api_status status = lease_renew(kv, cmd->lease_renew, reply, &res);
+
+    *out = (ProtobufCMessage *)res;
+    return status;
+}
+
 static const struct command_type {
     int request_case;
     enum api_status (*apply)(struct kv *kv, const Kvd__Command__Command *cmd,
@@ -96,6 +128,9 @@ static const struct command_type {
     {KVD__COMMAND__COMMAND__REQUEST_TXN, apply_txn},
     {KVD__COMMAND__COMMAND__REQUEST_COMPACT, apply_compact},
     {KVD__COMMAND__COMMAND__REQUEST_PUBLISH, apply_publish},
+    {KVD__COMMAND__COMMAND__REQUEST_LEASE_GRANT, apply_lease_grant},
+    {KVD__COMMAND__COMMAND__REQUEST_LEASE_REVOKE, apply_lease_revoke},
+    {KVD__COMMAND__COMMAND__REQUEST_LEASE_RENEW, apply_lease_renew},
 };
 
 static const struct command_type *type_of(const Kvd__Command__Command *cmd)
@@ -203,5 +238,6 @@ void kv_apply(struct kv *kv, const struct kv_entry *entry,
     if (kv->meta.cluster_ms < entry->cluster_ms) {
         kv->meta.cluster_ms = entry->cluster_ms;
     }
+    lease_expire(kv);
     apply_payload(kv, entry->payload, waiters);
 }

@@ -15,11 +15,12 @@ static const char *const texts[DB_NSTMTS] = {
     [DB_PIN] = "BEGIN",
     [DB_META_LOAD] = "SELECT applied_index, applied_term, cluster_ms, revision,"
                      " compact_revision, seq, row_count, state_sum, removed_sum,"
-                     " compact_seq, checksum FROM meta",
+                     " compact_seq, lease_sum, checksum FROM meta",
     [DB_META_STORE] = "UPDATE meta SET applied_index = ?1, applied_term = ?2,"
                       " cluster_ms = ?3, revision = ?4, compact_revision = ?5,"
                       " seq = ?6, row_count = ?7, state_sum = ?8, removed_sum = ?9,"
-                      " compact_seq = ?10, checksum = ?11 WHERE id = 1",
+                      " compact_seq = ?10, lease_sum = ?11, checksum = ?12"
+                      " WHERE id = 1",
     [DB_APPEND] = "INSERT INTO history (seq, rev, prev, created, number, lease, checksum,"
                   " key, value) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     [DB_FETCH] = "SELECT seq, rev, prev, created, number, lease, checksum, key, value"
@@ -34,6 +35,10 @@ static const char *const texts[DB_NSTMTS] = {
     [DB_REMOVE] = "DELETE FROM history WHERE seq = ?1",
     [DB_MEMBER_STORE] = "INSERT OR REPLACE INTO member (id, publish) VALUES (?1, ?2)",
     [DB_MEMBER_LOAD] = "SELECT publish FROM member",
+    [DB_LEASE_STORE] = "INSERT OR REPLACE INTO lease (id, ttl, deadline, checksum)"
+                       " VALUES (?1, ?2, ?3, ?4)",
+    [DB_LEASE_REMOVE] = "DELETE FROM lease WHERE id = ?1",
+    [DB_LEASE_LOAD] = "SELECT id, ttl, deadline, checksum FROM lease",
     [DB_PAGES] = "PRAGMA page_count",
     [DB_PAGES_FREE] = "PRAGMA freelist_count",
 };

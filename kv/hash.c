@@ -3,6 +3,8 @@
 
 #include <xxhash.h>
 
+#include "kv/lease.h"
+
 uint64_t hash_row(const struct row *row)
 {
     const uint64_t head[] = {
@@ -21,6 +23,14 @@ uint64_t hash_member(uint64_t id, struct slice publish)
     return XXH3_64bits_withSeed(publish.ptr, publish.len, id);
 }
 
+uint64_t hash_lease(const struct lease *lease)
+{
+    const uint64_t all[] = {(uint64_t)lease->id, (uint64_t)lease->ttl,
+                            lease->deadline_ms};
+
+    return XXH3_64bits(all, sizeof(all));
+}
+
 uint64_t hash_state(const struct meta *meta)
 {
     const uint64_t all[] = {
@@ -31,6 +41,7 @@ uint64_t hash_state(const struct meta *meta)
         (uint64_t)meta->compact_revision,
         (uint64_t)meta->seq,
         meta->state_sum,
+        meta->lease_sum,
     };
 
     return XXH3_64bits(all, sizeof(all));

@@ -1,11 +1,12 @@
 /* Hashes of rows, of which the state hash is made.
  *
  * The state hash covers: every row that was ever appended to history, whether compaction
- * has removed it or not; the members as they published themselves; the applied index and
- * term, cluster_ms, revision and compact revision. The hashes of rows and members are
- * added up, so that the order of work does not matter; each holds the row's place (seq),
- * so that the order of events does. What compaction removed is counted apart
- * (meta.removed_sum), for the rows that are left must add up to the difference. */
+ * has removed it or not; the members as they published themselves; the leases; the
+ * applied index and term, cluster_ms, revision and compact revision. The hashes of rows,
+ * members and leases are added up, so that the order of work does not matter; each holds
+ * the row's place (seq), so that the order of events does. What compaction removed is
+ * counted apart (meta.removed_sum), for the rows that are left must add up to the
+ * difference. */
 #ifndef KVD_KV_HASH_H
 #define KVD_KV_HASH_H
 
@@ -27,7 +28,10 @@ struct row {
 };
 
 uint64_t hash_row(const struct row *row);
+struct lease;
+
 uint64_t hash_member(uint64_t id, struct slice publish);
+uint64_t hash_lease(const struct lease *lease);
 uint64_t hash_state(const struct meta *meta);
 
 #endif

@@ -418,8 +418,8 @@ static void place_insert(struct index *index, struct index_place *place, struct 
     }
 }
 
-void index_add(struct index *index, struct index_place *place, struct slice name,
-               const struct version *version)
+struct key *index_add(struct index *index, struct index_place *place, struct slice name,
+                      const struct version *version)
 {
     unsigned slot = place->slot[0];
     struct key *key = slot < place->node[0]->n ? place->node[0]->key[slot] : NULL;
@@ -434,7 +434,7 @@ void index_add(struct index *index, struct index_place *place, struct slice name
             inner_note(inner_of(place->node[level]), place->slot[level], live, key->rev);
         }
         index->n_live += (uint64_t)(int64_t)live;
-        return;
+        return key;
     }
     key = key_new(name, version, &index->bytes);
     if (place->node[0]->n < INDEX_SLOTS) {
@@ -444,6 +444,7 @@ void index_add(struct index *index, struct index_place *place, struct slice name
     }
     index->n_keys++;
     index->n_live += key_is_live(key);
+    return key;
 }
 
 /* Joins the children of two neighbouring slots when one node has room for both. */

@@ -47,9 +47,9 @@ struct key *index_locate(const struct index *index, struct slice name,
                          struct index_place *place);
 
 /* Adds a version to the key found at place, or a new key when index_locate found none;
- * the place is used up in the latter case. */
-void index_add(struct index *index, struct index_place *place, struct slice name,
-               const struct version *version);
+ * the place is used up in the latter case. Returns the key. */
+struct key *index_add(struct index *index, struct index_place *place, struct slice name,
+                      const struct version *version);
 
 /* Forgets what a compaction at rev removes of that key; see key_trim. */
 void index_trim(struct index *index, struct slice name, int64_t rev);

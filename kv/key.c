@@ -114,6 +114,7 @@ struct key *key_new(struct slice name, const struct version *first, size_t *byte
     CHECK(name.len > 0 && name.len <= UINT32_MAX);
     set_newest(key, first);
     key->past = NULL;
+    key->attached = 0;
     key->len = (uint32_t)name.len;
     memcpy(key->bytes, name.ptr, name.len);
     *bytes += memory_of(key);

@@ -1,4 +1,4 @@
-/* One key and its versions, as the index keeps them in memory: 52 bytes and the name for
+/* One key and its versions, as the index keeps them in memory: 56 bytes and the name for
  * a key with one version, 16 bytes for each older one. Values live in SQLite.
  *
  * The newest version stands in the key itself. Older ones are (row, rev) pairs in order;
@@ -33,6 +33,7 @@ struct key {
     int64_t lease;
     struct key_past *past; /* private: older versions, NULL when there is none */
     uint32_t len;
+    uint32_t attached; /* lease.c's: place among the keys of its lease */
     uint8_t bytes[];
 };
 

@@ -1,9 +1,10 @@
 /* The state machine: open, close, a batch of entries as one SQLite transaction.
  *
  * Happy path: kv_open makes or opens the file, checks the meta row, rebuilds the index,
- * reads the members and opens the connection for checkpoints. kv_begin and kv_commit
- * enclose kv_apply (apply.c); the meta row goes in with the commit, so data and applied
- * index are never apart. What can fail: opening (err). An error later ends in kv_fail. */
+ * reads the leases and the members and opens the connection for checkpoints. kv_begin and
+ * kv_commit enclose kv_apply (apply.c); the meta row goes in with the commit, so data and
+ * applied index are never apart. What can fail: opening (err). An error later ends in
+ * kv_fail. */
 #include "kv/kv.h"
 
 #include <errno.h>
@@ -19,6 +20,7 @@
 #include "base/mem.h"
 #include "kv/hash.h"
 #include "kv/history.h"
+#include "kv/lease_store.h"
 #include "kv/load.h"
 #include "kv/schema.h"
 #include "kv/state.h"
@@ -95,7 +97,8 @@ static int open_parts(struct kv *kv, const char *path, struct err *err)
     if ((rc = make_file(kv->env->disk, path, err)) != 0 ||
         (rc = schema_open(&kv->db, path, vfs, err)) != 0 ||
         (rc = meta_load(&kv->db, &kv->meta, err)) != 0 ||
-        (rc = load_index(kv, err)) != 0 || (rc = members_open(kv, err)) != 0 ||
+        (rc = load_index(kv, err)) != 0 || (rc = lease_load(kv, err)) != 0 ||
+        (rc = members_open(kv, err)) != 0 ||
         (rc = checkpoint_open(kv, path, vfs, err)) != 0) {
         return rc;
     }
@@ -112,6 +115,7 @@ int kv_open(struct kv **out, const struct kv_options *options, struct err *err)
     kv->fatal_owner = options->fatal_owner;
     arena_init(&kv->command, LIMIT_COMMAND_ARENA);
     index_open(&kv->index);
+    leases_open(&kv->leases);
     durable_open(&kv->durable, options->path);
     rc = open_parts(kv, options->path, err);
     if (rc != 0) {
@@ -144,6 +148,7 @@ void kv_close(struct kv *kv)
     durable_close(&kv->durable);
     compact_close(kv);
     members_close(kv);
+    leases_close(&kv->leases);
     index_close(&kv->index);
     arena_close(&kv->command);
     free(kv);
@@ -197,6 +202,7 @@ void kv_begin(struct kv *kv)
 void kv_commit(struct kv *kv)
 {
     CHECK(kv->in_batch);
+    lease_store_changed(kv);
     kv_db_commit(kv);
     kv->in_batch = false;
     kv->committed = kv->meta.applied_index;

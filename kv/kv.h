@@ -87,7 +87,11 @@ int64_t kv_compact_revision(const struct kv *kv); /* -1: never */
 uint64_t kv_state_hash(const struct kv *kv);
 
 struct kv_stats {
-    uint64_t keys;           /* live */
+    uint64_t keys; /* live */
+    uint64_t leases;
+    uint64_t leases_granted; /* since open, as the two below */
+    uint64_t leases_renewed;
+    uint64_t leases_revoked; /* or expired */
     uint64_t versions;       /* in the index */
     uint64_t index_bytes;    /* memory of the index */
     int64_t db_bytes;        /* file */
@@ -133,6 +137,18 @@ void kv_scan_close(struct kv_scan *scan);
 /* A read-only txn, on one state, whole at once. */
 enum api_status kv_txn_read(struct kv *kv, const Etcdserverpb__TxnRequest *req,
                             struct arena *arena, Etcdserverpb__TxnResponse **out);
+
+/* ---- leases ---- */
+
+/* When the next lease is due, in cluster time; UINT64_MAX: there is no lease. */
+uint64_t kv_lease_deadline_ms(const struct kv *kv);
+
+/* cluster_ms: what the caller knows of the time since the last entry, for the seconds
+ * left; 0: nothing. */
+enum api_status kv_lease_time_to_live(const struct kv *kv,
+                                      const Etcdserverpb__LeaseTimeToLiveRequest *req,
+                                      uint64_t cluster_ms, struct arena *arena,
+                                      Etcdserverpb__LeaseTimeToLiveResponse **out);
 
 /* ---- members, as they published themselves ---- */
 struct kv_member {

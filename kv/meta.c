@@ -4,7 +4,8 @@
 
 #include <xxhash.h>
 
-#define META_N 10 /* numbers in the row, without the checksum */
+#define META_N   11 /* numbers in the row, without the checksum */
+#define META_N_1 10 /* those of format 1 */
 
 static void to_numbers(const struct meta *meta, uint64_t numbers[META_N])
 {
@@ -19,6 +20,7 @@ static void to_numbers(const struct meta *meta, uint64_t numbers[META_N])
         meta->state_sum,
         meta->removed_sum,
         (uint64_t)meta->compact_seq,
+        meta->lease_sum,
     };
 
     memcpy(numbers, all, sizeof(all));
@@ -37,6 +39,7 @@ static struct meta from_numbers(const uint64_t numbers[META_N])
         .state_sum = numbers[7],
         .removed_sum = numbers[8],
         .compact_seq = (int64_t)numbers[9],
+        .lease_sum = numbers[10],
     };
 }
 
@@ -48,7 +51,8 @@ static bool makes_sense(const struct meta *meta)
            meta->compact_seq <= meta->seq;
 }
 
-int meta_load(struct db *db, struct meta *out, struct err *err)
+/* n: of the numbers, so many are under the checksum. */
+static int load(struct db *db, size_t n, struct meta *out, struct err *err)
 {
     sqlite3_stmt *stmt = db->stmts[DB_META_LOAD];
     uint64_t numbers[META_N] = {0};
@@ -67,13 +71,29 @@ int meta_load(struct db *db, struct meta *out, struct err *err)
         return db_error(db, err, "read the meta row");
     }
     meta = from_numbers(numbers);
-    if (step == SQLITE_DONE || checksum != XXH3_64bits(numbers, sizeof(numbers)) ||
+    if (step == SQLITE_DONE || checksum != XXH3_64bits(numbers, n * sizeof(numbers[0])) ||
         !makes_sense(&meta)) {
         return err_set(err, ERR_CORRUPT,
                        "the meta row is missing or damaged; re-seed this member");
     }
     *out = meta;
     return 0;
+}
+
+int meta_load(struct db *db, struct meta *out, struct err *err)
+{
+    return load(db, META_N, out, err);
+}
+
+int meta_upgrade(struct db *db, struct err *err)
+{
+    struct meta meta;
+    int rc = load(db, META_N_1, &meta, err);
+
+    if (rc == 0 && !meta_store(db, &meta)) {
+        rc = db_error(db, err, "write the meta row");
+    }
+    return rc;
 }
 
 bool meta_store(struct db *db, const struct meta *meta)

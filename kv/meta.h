@@ -19,12 +19,16 @@ struct meta {
     uint64_t state_sum;       /* of the hashes of all rows ever written, and of members */
     uint64_t removed_sum;     /* of those that compaction removed here */
     int64_t compact_seq;      /* compaction is through with rows up to here */
+    uint64_t lease_sum;       /* of the hashes of all leases there are */
 };
 
 #define META_INIT ((struct meta){.revision = 1, .compact_revision = -1})
 
 /* Reads the row and checks it. */
 int meta_load(struct db *db, struct meta *out, struct err *err);
+
+/* Inside the caller's transaction: the row as format 1 wrote it becomes one of ours. */
+int meta_upgrade(struct db *db, struct err *err);
 
 /* Inside the caller's transaction; false: SQLite refused. */
 bool meta_store(struct db *db, const struct meta *meta);

@@ -1,14 +1,15 @@
 /* The tables of the state machine and the format of its file.
  *
  * Happy path: the file says that it is ours (application id) and of our format (user
- * version), or it is empty and gets the tables and the first meta row in one transaction.
- * What can fail: a file of another program, a newer format, or an error of SQLite; then
- * the file is left as it was.
+ * version), or it is empty and gets the tables and the first meta row in one transaction;
+ * a file of an older format is moved up to ours in one transaction, too. What can fail: a
+ * file of another program, a newer format, or an error of SQLite; then the file is left
+ * as it was.
  *
  * history holds every change of a key in order; seq counts them without gaps, prev is the
  * seq of the key's version before. The value comes last, so that rows can be read without
- * fetching the pages of a long one. meta has one row: how far the log was applied, what
- * the store counts, and a checksum over it. */
+ * fetching the pages of a long one. lease has the leases there are. meta has one row: how
+ * far the log was applied, what the store counts, and a checksum over it. */
 #include "kv/schema.h"
 
 #include <inttypes.h>
@@ -17,6 +18,10 @@
 #include "kv/meta.h"
 
 #define APPLICATION_ID 0x6b766431 /* "kvd1" */
+
+#define LEASE_TABLE                                                                      \
+    "CREATE TABLE lease (id INTEGER PRIMARY KEY, ttl INTEGER NOT NULL,"                  \
+    " deadline INTEGER NOT NULL, checksum INTEGER NOT NULL);"
 
 static const char tables[] =
     "CREATE TABLE history (seq INTEGER PRIMARY KEY, rev INTEGER NOT NULL,"
@@ -27,9 +32,9 @@ static const char tables[] =
     " revision INTEGER NOT NULL, compact_revision INTEGER NOT NULL, seq INTEGER NOT NULL,"
     " row_count INTEGER NOT NULL, state_sum INTEGER NOT NULL,"
     " removed_sum INTEGER NOT NULL, compact_seq INTEGER NOT NULL,"
-    " checksum INTEGER NOT NULL);"
-    "CREATE TABLE member (id INTEGER PRIMARY KEY, publish BLOB NOT NULL);"
-    "INSERT INTO meta VALUES (1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);";
+    " lease_sum INTEGER NOT NULL DEFAULT 0, checksum INTEGER NOT NULL);"
+    "CREATE TABLE member (id INTEGER PRIMARY KEY, publish BLOB NOT NULL);" LEASE_TABLE
+    "INSERT INTO meta VALUES (1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);";
 
 static int create(struct db *db, struct err *err)
 {
@@ -51,8 +56,25 @@ static int create(struct db *db, struct err *err)
     return db_exec(db, "COMMIT", what, err);
 }
 
-/* Whose file is it? *fresh: nobody's yet. */
-static int identify(struct db *db, bool *fresh, struct err *err)
+/* Format 1 knew no leases. */
+static int upgrade_1(struct db *db, struct err *err)
+{
+    static const char what[] = "move the file up to this format";
+    static const char steps[] =
+        "ALTER TABLE meta ADD COLUMN lease_sum INTEGER NOT NULL DEFAULT 0;" LEASE_TABLE
+        "PRAGMA user_version = 2";
+    int rc;
+
+    if ((rc = db_exec(db, "BEGIN IMMEDIATE", what, err)) != 0 ||
+        (rc = db_exec(db, steps, what, err)) != 0 || (rc = db_prepare(db, err)) != 0 ||
+        (rc = meta_upgrade(db, err)) != 0) {
+        return rc;
+    }
+    return db_exec(db, "COMMIT", what, err);
+}
+
+/* Whose file is it? *format: 0 when it is nobody's yet. */
+static int identify(struct db *db, int64_t *format_out, struct err *err)
 {
     int64_t n_tables = 0;
     int64_t application = 0;
@@ -64,8 +86,8 @@ static int identify(struct db *db, bool *fresh, struct err *err)
         (rc = db_int(db, "PRAGMA user_version", &format, err)) != 0) {
         return rc;
     }
-    *fresh = n_tables == 0 && application == 0;
-    if (*fresh) {
+    if (n_tables == 0 && application == 0) {
+        *format_out = 0;
         return 0;
     }
     if (application != APPLICATION_ID) {
@@ -77,22 +99,29 @@ static int identify(struct db *db, bool *fresh, struct err *err)
                        " the newer kvd",
                        format, SCHEMA_FORMAT);
     }
-    if (format != SCHEMA_FORMAT) {
+    if (format < 1) {
         return err_set(err, ERR_CORRUPT, "format %" PRId64 " never existed", format);
     }
+    *format_out = format;
     return 0;
 }
 
+static int (*const openers[SCHEMA_FORMAT + 1])(struct db *db, struct err *err) = {
+    [0] = create,
+    [1] = upgrade_1,
+    [SCHEMA_FORMAT] = db_prepare,
+};
+
 int schema_open(struct db *db, const char *path, const char *vfs, struct err *err)
 {
-    bool fresh = false;
+    int64_t format = 0;
     int rc = db_open(db, path, vfs, err);
 
     if (rc != 0) {
         return rc;
     }
-    if ((rc = identify(db, &fresh, err)) != 0 || (rc = db_keep(db, err)) != 0 ||
-        (rc = fresh ? create(db, err) : db_prepare(db, err)) != 0) {
+    if ((rc = identify(db, &format, err)) != 0 || (rc = db_keep(db, err)) != 0 ||
+        (rc = openers[format](db, err)) != 0) {
         db_close(db);
         return rc;
     }

@@ -9,6 +9,7 @@
 #include "kv/durable.h"
 #include "kv/index.h"
 #include "kv/kv.h"
+#include "kv/lease.h"
 #include "kv/member.h"
 #include "kv/meta.h"
 #include "kv/rescan.h"
@@ -27,6 +28,7 @@ struct kv {
     int64_t wall_ms;    /* of the entry being applied; for people */
     struct index index;
     struct arena command; /* the command being applied */
+    struct leases leases;
     struct members members;
     struct compact compact;
     struct checkpoint checkpoint;

@@ -39,6 +39,10 @@ void kv_get_stats(struct kv *kv, struct kv_stats *out)
 
     *out = (struct kv_stats){
         .keys = kv->index.n_live,
+        .leases = kv->leases.n,
+        .leases_granted = kv->leases.n_granted,
+        .leases_renewed = kv->leases.n_renewed,
+        .leases_revoked = kv->leases.n_revoked,
         .versions = kv->index.n_versions,
         .index_bytes = kv->index.bytes,
         .db_bytes = pages * PAGE_SIZE,

@@ -28,7 +28,7 @@ int64_t write_view(const struct write *write)
 
 enum api_status write_check_lease(struct kv *kv, const Etcdserverpb__PutRequest *req)
 {
-    return req->lease != 0 ? API_LEASE_NOT_FOUND : API_OK;
+    return req->lease != 0 && !lease_lives(kv, req->lease) ? API_LEASE_NOT_FOUND : API_OK;
 }
 
 enum api_status write_check_key(struct kv *kv, const Etcdserverpb__PutRequest *req)
@@ -43,9 +43,13 @@ enum api_status write_check_key(struct kv *kv, const Etcdserverpb__PutRequest *r
     return API_OK;
 }
 
-static void append(struct write *write, struct index_place *place, struct row *row)
+/* Every change of a key comes by here. old: the key that the row changes, or NULL. */
+static void append(struct write *write, struct key *old, struct index_place *place,
+                   struct row *row)
 {
     struct kv *kv = write->kv;
+    int64_t old_lease = old != NULL && key_is_live(old) ? old->lease : 0;
+    struct key *key;
     struct version version = {.rev = write->rev,
                               .created = row->created,
                               .number = row->number,
@@ -53,7 +57,15 @@ static void append(struct write *write, struct index_place *place, struct row *r
 
     row->rev = write->rev;
     version.seq = history_append(kv, row);
-    index_add(&kv->index, place, row->key, &version);
+    key = index_add(&kv->index, place, row->key, &version);
+    if (row->lease != old_lease) {
+        if (old_lease != 0) {
+            lease_detach(kv, old_lease, key);
+        }
+        if (row->lease != 0) {
+            lease_attach(kv, row->lease, key);
+        }
+    }
     write->n++;
 }
 
@@ -76,7 +88,7 @@ Etcdserverpb__PutResponse *write_put(struct write *write,
     Etcdserverpb__PutResponse *res =
         reply_message(reply, &etcdserverpb__put_response__descriptor);
     struct index_place place;
-    const struct key *key = index_locate(&kv->index, row.key, &place);
+    struct key *key = index_locate(&kv->index, row.key, &place);
     bool live = key != NULL && key_is_live(key);
     bool with_prev = res != NULL && req->prev_kv;
     struct row old = {0};
@@ -101,7 +113,7 @@ Etcdserverpb__PutResponse *write_put(struct write *write,
         row.number = key->number + 1;
         row.lease = req->ignore_lease ? key->lease : req->lease;
     }
-    append(write, &place, &row);
+    append(write, key, &place, &row);
     history_release(kv);
     if (res != NULL) {
         res->header = reply_header(reply, write->rev);
@@ -118,6 +130,16 @@ static void add_prev(struct kv *kv, const struct key *key, struct reply *reply,
     history_read(kv, key_name(key), key->seq, &row);
     res->prev_kvs[res->n_prev_kvs++] = reply_kv(reply, row.key, &version, row.value);
     history_release(kv);
+}
+
+void write_delete_key(struct write *write, struct key *key)
+{
+    struct row row = {.prev = key->seq, .key = key_name(key)};
+    struct index_place place;
+    struct key *found = index_locate(&write->kv->index, row.key, &place);
+
+    CHECK(found == key && key_is_live(key));
+    append(write, key, &place, &row);
 }
 
 Etcdserverpb__DeleteRangeResponse *write_delete(
@@ -145,7 +167,7 @@ Etcdserverpb__DeleteRangeResponse *write_delete(
         if (req->prev_kv && reply_wanted(reply)) {
             add_prev(kv, key, reply, res);
         }
-        append(write, &place, &row);
+        append(write, key, &place, &row);
         n++;
     }
     if (res != NULL) {

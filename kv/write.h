@@ -9,6 +9,7 @@
 #include "rpc.pb-c.h"
 
 struct kv;
+struct key;
 
 struct write {
     struct kv *kv;
@@ -33,6 +34,7 @@ enum api_status write_check_key(struct kv *kv, const Etcdserverpb__PutRequest *r
 Etcdserverpb__PutResponse *write_put(struct write *write,
                                      const Etcdserverpb__PutRequest *req,
                                      struct reply *reply);
+void write_delete_key(struct write *write, struct key *key);
 Etcdserverpb__DeleteRangeResponse *write_delete(
     struct write *write, const Etcdserverpb__DeleteRangeRequest *req,
     struct reply *reply);

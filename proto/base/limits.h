@@ -94,6 +94,7 @@
 #define LIMIT_COMPACT_SLICE  500       /* rows that a slice of compaction removes */
 #define LIMIT_COMPACT_ROUND                                                              \
     (1024 * KIB)               /* rows known to be superseded, not removed yet */
+#define LIMIT_EXPIRE_WORK  256 /* leases and keys that an entry removes as due */
 #define LIMIT_RESCAN_SLICE 256 /* rows that a step of the rescan reads */
 
 /* kvctl. */

@@ -26,6 +26,7 @@ struct fixture {
     struct arena arena;         /* of requests and responses, until the fixture closes */
     enum api_status status;     /* of the last command */
     ProtobufCMessage *response; /* of the last command */
+    uint64_t passed_ms;         /* cluster time beside 10 ms an entry */
     int n_fatal;
     char fatal[ERR_TEXT_MAX];
     struct err err; /* of the last open */
@@ -349,8 +350,10 @@ static inline void fixture_entry(struct fixture *fx, struct slice payload)
 {
     uint64_t index = kv_applied_index(fx->kv) + 1;
     struct kv_waiters waiters = {fixture_find, fixture_applied, fx};
-    struct kv_entry entry = {
-        .index = index, .term = 1, .cluster_ms = index * 10, .payload = payload};
+    struct kv_entry entry = {.index = index,
+                             .term = 1,
+                             .cluster_ms = fx->passed_ms + index * 10,
+                             .payload = payload};
 
     kv_apply(fx->kv, &entry, &waiters);
 }

@@ -1,6 +1,7 @@
 /* Opening and closing: what is kept, what is refused, and that a refused file is
  * untouched. */
 #include <sqlite3.h>
+#include <xxhash.h>
 
 #include "base/log.h"
 #include "tests/unit/kv/fixture.h"
@@ -148,12 +149,54 @@ Test(kv, newer_format_is_refused_and_left_alone)
     open_store();
     put(&fx, "a", "1");
     fixture_stop(&fx);
-    sql("PRAGMA user_version = 2");
+    sql("PRAGMA user_version = 3");
     before = file_bytes();
-    expect_refused(ERR_VERSION, "written in format 2");
+    expect_refused(ERR_VERSION, "written in format 3");
     after = file_bytes();
 
     cr_expect(slice_eq(before, after));
+}
+
+/* The meta row as format 1 wrote it: its checksum covered one number less. */
+static void move_down_to_format_1(void)
+{
+    uint64_t numbers[10];
+    sqlite3 *conn = NULL;
+    sqlite3_stmt *stmt = NULL;
+    char text[256];
+
+    fixture_stop(&fx);
+    cr_assert_eq(sqlite3_open(fx.path, &conn), SQLITE_OK);
+    cr_assert_eq(sqlite3_prepare_v2(conn,
+                                    "SELECT applied_index, applied_term, cluster_ms,"
+                                    " revision, compact_revision, seq, row_count,"
+                                    " state_sum, removed_sum, compact_seq FROM meta",
+                                    -1, &stmt, NULL),
+                 SQLITE_OK);
+    cr_assert_eq(sqlite3_step(stmt), SQLITE_ROW);
+    for (int i = 0; i < 10; i++) {
+        numbers[i] = (uint64_t)sqlite3_column_int64(stmt, i);
+    }
+    sqlite3_finalize(stmt);
+    sqlite3_close(conn);
+    snprintf(text, sizeof(text),
+             "UPDATE meta SET checksum = %" PRId64 "; ALTER TABLE meta DROP COLUMN"
+             " lease_sum; DROP TABLE lease; PRAGMA user_version = 1",
+             (int64_t)XXH3_64bits(numbers, sizeof(numbers)));
+    sql(text);
+}
+
+Test(kv, older_format_is_moved_up_with_all_it_holds)
+{
+    open_store();
+    put(&fx, "a", "1");
+    move_down_to_format_1();
+    cr_assert_eq(fixture_try_open(&fx), 0, "%s", fx.err.text);
+    expect_get(&fx, "a", "", 0, "@2 #1 a=1(2,2,1)");
+    put(&fx, "a", "2");
+    fixture_reopen(&fx);
+    expect_get(&fx, "a", "", 0, "@3 #1 a=2(2,3,2)");
+    cr_expect(kv_rescan_step(fx.kv));
 }
 
 Test(kv, database_of_another_program_is_refused)

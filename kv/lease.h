@@ -1,0 +1,86 @@
+/* Leases in memory: found by id, ordered by deadline, each with the keys attached to it.
+ *
+ * A lease is due from the entry on whose cluster_ms reaches its deadline; from then on
+ * it counts as gone, although its keys may still be there for some entries more: each
+ * entry removes a bounded number of due leases (lease_apply.c). Every lease has a row in
+ * SQLite (lease_store.c), written with the batch that changed it. About 110 bytes a
+ * lease, and 32 for the list of its keys. */
+#ifndef KVD_KV_LEASE_H
+#define KVD_KV_LEASE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kv/key.h"
+
+#define LEASE_TTL_MAX 9000000000 /* seconds, as in etcd */
+
+struct kv;
+
+struct lease {
+    int64_t id;  /* never 0 */
+    int64_t ttl; /* granted, in seconds */
+    uint64_t deadline_ms;
+    struct key **keys; /* attached, in no order; changed by lease_attach, lease_detach */
+    uint32_t n_keys;
+    uint32_t room;      /* private, as all below */
+    struct lease *next; /* in its bucket */
+    uint32_t place;     /* in the order of deadlines */
+    uint32_t changed; /* its place, from 1 on, among those to be written; 0: it is not */
+    bool stored;      /* it has a row */
+};
+
+/* A slot of the heap, with what is compared first. */
+struct lease_slot {
+    uint64_t deadline_ms;
+    struct lease *lease;
+};
+
+struct leases {
+    struct lease **buckets; /* private, as all below: by hash of the id */
+    size_t n_buckets;
+    struct lease_slot *heap; /* by (deadline, id), the first one next */
+    size_t heap_room;
+    size_t n;
+    struct lease **changed; /* to be written with the batch */
+    size_t n_changed;
+    size_t changed_room;
+    uint64_t n_granted; /* since open */
+    uint64_t n_renewed;
+    uint64_t n_revoked; /* or expired */
+};
+
+void leases_open(struct leases *leases);
+void leases_close(struct leases *leases);
+
+/* ---- looked for ---- */
+
+/* NULL when there is none; one that is due is found. */
+struct lease *lease_find(const struct kv *kv, int64_t id);
+bool lease_is_due(const struct kv *kv, const struct lease *lease);
+
+/* There is such a lease and it is not due: what most of those ask who name one. */
+bool lease_lives(const struct kv *kv, int64_t id);
+
+/* The next one to be due, or NULL. */
+struct lease *lease_first(const struct kv *kv);
+
+/* ---- changed ---- */
+
+/* The deadline of a lease with this TTL that is granted or renewed now. A stamp is a
+ * clock rounded down, so one millisecond more makes sure that it is never early. */
+uint64_t lease_deadline(const struct kv *kv, int64_t ttl);
+
+/* A new id, not yet known. */
+struct lease *lease_add(struct kv *kv, int64_t id, int64_t ttl, uint64_t deadline_ms);
+void lease_set_deadline(struct kv *kv, struct lease *lease, uint64_t deadline_ms);
+
+/* Must have no keys. */
+void lease_remove(struct kv *kv, struct lease *lease);
+
+/* The key's newest version names this lease, or ceases to. */
+void lease_attach(struct kv *kv, int64_t id, struct key *key);
+void lease_detach(struct kv *kv, int64_t id, struct key *key);
+
+#endif
