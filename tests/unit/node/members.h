@@ -176,7 +176,8 @@ static void on_changed(void *owner, bool up)
     connected = up;
 }
 
-static const struct sim_rpc_events client_events = {on_answered, on_lost, on_changed};
+static const struct sim_rpc_events client_events = {
+    .answered = on_answered, .lost = on_lost, .changed = on_changed};
 
 static void client_turn(void *owner)
 {
