@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "cli/command.h"
+#include "cli/fence.h"
 #include "cli/input.h"
 #include "cli/requests.h"
 
@@ -24,6 +25,8 @@ static const struct option_spec specs[] = {
      "only if the key does not exist"},
     {"if-value", 0, OPTION_TEXT, FIELD(conditions.if_value), "VALUE",
      "only if the key has this value"},
+    {"fence", 0, OPTION_TEXT, FIELD(fence), "NAME:TOKEN",
+     "only while the lock NAME is held with this token"},
 };
 
 static const struct put_options defaults = {.conditions = CONDITIONS_NONE};
@@ -45,12 +48,12 @@ static int read_value(const struct put_options *options, const char **args, size
     return input_read(STDIN_FILENO, "stdin", LIMIT_INPUT_BYTES, arena, value, err);
 }
 
-static int put_on_conditions(struct session *session, const struct put_options *options,
+static int put_on_conditions(struct session *session, const struct conditions *conditions,
                              const char *key, Etcdserverpb__PutRequest *put,
                              struct err *err)
 {
     Etcdserverpb__ResponseOp *done;
-    int rc = session_call_if(session, &options->conditions, key, put->key,
+    int rc = session_call_if(session, conditions, key, put->key,
                              op_of_put(&session->arena, put), &done, err);
 
     if (rc == 0) {
@@ -59,12 +62,24 @@ static int put_on_conditions(struct session *session, const struct put_options *
     return rc;
 }
 
+static int put_plain(struct session *session, Etcdserverpb__PutRequest *put,
+                     struct err *err)
+{
+    Etcdserverpb__PutResponse *res;
+    int rc = session_call(session, &client_put, &put->base, &res, err);
+
+    if (rc == 0) {
+        print_put(&session->printer, res);
+    }
+    return rc;
+}
+
 static enum exit_code run(struct session *session, const void *values, const char **args,
                           size_t n_args, struct err *err)
 {
     const struct put_options *options = values;
+    struct conditions conditions = options->conditions;
     Etcdserverpb__PutRequest put;
-    Etcdserverpb__PutResponse *res;
     struct slice value;
     int rc;
 
@@ -76,17 +91,18 @@ static enum exit_code run(struct session *session, const void *values, const cha
     if (rc != 0) {
         return exit_code_of(rc);
     }
-    if (put_request(options, slice_str(args[0]), value, &put, err) != 0) {
+    if (put_request(options, slice_str(args[0]), value, &put, err) != 0 ||
+        fence_parse(options->fence, &session->arena, &conditions.fence, err) != 0) {
         return EXIT_ARGUMENTS;
     }
-    if (conditions_given(&options->conditions)) {
-        return exit_code_of(put_on_conditions(session, options, args[0], &put, err));
+    rc = fence_check_server(session, conditions.fence, err);
+    if (rc == 0 && conditions_given(&conditions)) {
+        rc = put_on_conditions(session, &conditions, args[0], &put, err);
+    } else if (rc == 0) {
+        put.fence = conditions.fence;
+        rc = put_plain(session, &put, err);
     }
-    rc = session_call(session, &client_put, &put.base, &res, err);
-    if (rc == 0) {
-        print_put(&session->printer, res);
-    }
-    return exit_code_of(rc);
+    return fence_exit_code(session, conditions.fence, rc);
 }
 
 const struct command command_put = {
@@ -101,11 +117,17 @@ const struct command command_put = {
         "these\nhold at that moment; otherwise nothing changes and the exit code is "
         "4.\n"
         "\n"
+        "With --fence the key is written only while that lock is held with that token; "
+        "else the\nexit code is 7. So a holder that was overtaken without noticing can "
+        "do no harm.\n"
+        "\n"
         "Examples:\n"
         "  kvctl put /app/mode fast\n"
         "  kvctl put /app/logo.png --file logo.png\n"
         "  generate | kvctl put /app/list\n"
-        "  kvctl put /app/mode slow --if-rev 42\n",
+        "  kvctl put /app/mode slow --if-rev 42\n"
+        "  kvctl lock deploy -- sh -c 'kvctl put /app/live v7 --fence "
+        "deploy:$KVD_LOCK_TOKEN'\n",
     .specs = specs,
     .n_specs = ARRAY_LEN(specs),
     .defaults = &defaults,

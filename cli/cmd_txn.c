@@ -1,15 +1,19 @@
 /* kvctl txn: a transaction read from stdin. */
 #include "base/mem.h"
 #include "cli/command.h"
+#include "cli/fence.h"
 #include "cli/txn_text.h"
 
 struct txn_options {
     bool interactive;
+    const char *fence;
 };
 
 static const struct option_spec specs[] = {
     {"interactive", 'i', OPTION_FLAG, offsetof(struct txn_options, interactive), NULL,
      "announce each section"},
+    {"fence", 0, OPTION_TEXT, offsetof(struct txn_options, fence), "NAME:TOKEN",
+     "only while the lock NAME is held with this token"},
 };
 
 static enum exit_code run(struct session *session, const void *values, const char **args,
@@ -18,19 +22,25 @@ static enum exit_code run(struct session *session, const void *values, const cha
     const struct txn_options *options = values;
     Etcdserverpb__TxnRequest txn;
     Etcdserverpb__TxnResponse *res;
-    int rc = txn_text_read(stdin, options->interactive ? session->printer.out : NULL,
-                           &session->arena, &txn, err);
+    Kvd__V1__Fence *fence;
+    int rc;
 
     (void)args;
     (void)n_args;
-    if (rc != 0) {
+    if (fence_parse(options->fence, &session->arena, &fence, err) != 0) {
+        return EXIT_ARGUMENTS;
+    }
+    if (txn_text_read(stdin, options->interactive ? session->printer.out : NULL,
+                      &session->arena, &txn, err) != 0) {
         return EXIT_INPUT;
     }
-    rc = session_call(session, &client_txn, &txn.base, &res, err);
+    rc = fence_check_server(session, fence, err);
+    txn.fence = fence;
+    rc = rc == 0 ? session_call(session, &client_txn, &txn.base, &res, err) : rc;
     if (rc == 0) {
         print_txn(&session->printer, res);
     }
-    return exit_code_of(rc);
+    return fence_exit_code(session, fence, rc);
 }
 
 const struct command command_txn = {

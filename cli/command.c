@@ -18,6 +18,32 @@ enum exit_code command_fail(struct err *err, enum exit_code code, const char *fo
     return code;
 }
 
+int command_take_child(const char **words, size_t *n, struct arena *arena,
+                       const char *const **child, struct err *err)
+{
+    size_t at = 0;
+    const char **taken;
+    size_t len;
+
+    while (at < *n && strcmp(words[at], "--") != 0) {
+        at++;
+    }
+    *child = NULL;
+    if (at == *n) {
+        return 0;
+    }
+    len = *n - at - 1;
+    if (len == 0) {
+        return err_set(err, ERR_INVALID, "there is no command behind --");
+    }
+    taken = arena_alloc(arena, (len + 1) * sizeof(*taken));
+    memcpy(taken, &words[at + 1], len * sizeof(*taken));
+    taken[len] = NULL;
+    *child = taken;
+    *n = at;
+    return 0;
+}
+
 int command_parse(const struct command *command, const struct option_group *global,
                   const char **words, size_t n_words, struct arena *arena, void **options,
                   const char ***args, size_t *n_args, struct err *err)

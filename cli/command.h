@@ -22,6 +22,7 @@ struct command {
     const void *defaults; /* initial values of the options; NULL: none */
     size_t options_size;
     size_t args_min, args_max;
+    bool takes_child; /* what follows -- is a command line: session->child */
     command_run_cb run;
 };
 
@@ -29,6 +30,14 @@ extern const struct command command_get;
 extern const struct command command_put;
 extern const struct command command_del;
 extern const struct command command_txn;
+extern const struct command command_lease_grant;
+extern const struct command command_lease_revoke;
+extern const struct command command_lease_timetolive;
+extern const struct command command_lease_list;
+extern const struct command command_lease_keep_alive;
+extern const struct command command_lock_list;
+extern const struct command command_lock_show;
+extern const struct command command_lock_release;
 extern const struct command command_compaction;
 extern const struct command command_endpoint_status;
 extern const struct command command_endpoint_health;
@@ -43,6 +52,11 @@ extern const struct command *const commands[];
 /* Says why and returns the code. */
 enum exit_code command_fail(struct err *err, enum exit_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* Cuts the words at the first "--" and gives what follows, NULL-terminated; NULL: there
+ * is none. ERR_INVALID: nothing follows. */
+int command_take_child(const char **words, size_t *n, struct arena *arena,
+                       const char *const **child, struct err *err);
 
 /* Parses a command's words, those of the command's name left out: *options is filled from
  * its defaults and the words. global may be NULL. ERR_INVALID. */

@@ -32,7 +32,16 @@ static const struct {
      "    3  stdin, a file or a folder cannot be used as it is\n"
      "    4  not found (--must-exist), or a condition (--if-rev ...) does not hold\n"
      "    5  a write was sent, but its outcome is not known: it may have been applied\n"
-     "  128  the command line is wrong\n"},
+     "    6  watch: events were compacted away before they were read\n"
+     "    7  --fence: the lock is not held with this token any more, nothing was "
+     "written\n"
+     "  121  lock, elect: not acquired within --wait (or at once, with --try)\n"
+     "  122  lock, elect: it was held, and lost before the command or the wait ended\n"
+     "  128  the command line is wrong\n"
+     "\n"
+     "lock, elect and reload with a command exit with the command's code: 128 + the\n"
+     "signal's number when it was killed, 126 when it cannot be run, 127 when it is not\n"
+     "found. What kvctl itself has to say is on stderr and begins with \"Error:\".\n"},
     {"environment", "settings from the environment",
      "Every global option can be set in the environment: --write-out is "
      "KVCTL_WRITE_OUT,\n"

@@ -135,3 +135,9 @@ void json_bool(struct json *j, bool value)
     before_value(j);
     fputs(value ? "true" : "false", j->out);
 }
+
+void json_null(struct json *j)
+{
+    before_value(j);
+    fputs("null", j->out);
+}

@@ -104,6 +104,7 @@ void conditions_txn(const struct conditions *conditions, ProtobufCBinaryData key
     Etcdserverpb__RangeRequest *range = arena_alloc(arena, sizeof(*range));
 
     etcdserverpb__txn_request__init(out);
+    out->fence = conditions->fence;
     out->compare = arena_alloc(arena, CONDITIONS_MAX * sizeof(void *));
     if (conditions->if_rev >= 0) {
         compare.target = ETCDSERVERPB__COMPARE__COMPARE_TARGET__MOD;

@@ -35,7 +35,8 @@ ProtobufCBinaryData binary_of(struct slice bytes); /* borrows */
 struct conditions {
     int64_t if_rev; /* mod revision; -1: no condition, 0: absent */
     bool if_absent;
-    const char *if_value; /* NULL: no condition */
+    const char *if_value;  /* NULL: no condition */
+    Kvd__V1__Fence *fence; /* of the transaction that checks the others; NULL: none */
 };
 
 #define CONDITIONS_NONE                                                                  \

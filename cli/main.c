@@ -48,6 +48,10 @@ static enum exit_code run_command(struct session *session, const struct command 
     const char **args;
     size_t n_args;
 
+    if (command->takes_child &&
+        command_take_child(words, &n, &session->arena, &session->child, err) != 0) {
+        return EXIT_ARGUMENTS;
+    }
     if (option_read_env(&global, prefixes, ARRAY_LEN(prefixes), &session->arena, err) !=
             0 ||
         command_parse(command, &global, words, n, &session->arena, &options, &args,
@@ -105,7 +109,7 @@ int main(int argc, char **argv)
         err_set(&err, ERR_IO, "stdout: %s", strerror(errno));
         code = code == EXIT_OK ? EXIT_ERROR : code;
     }
-    if (code != EXIT_OK) {
+    if (code != EXIT_OK && err.text[0] != '\0') { /* a child's code has no sentence */
         print_error(err.text);
     }
     return (int)code;
@@ -116,6 +120,14 @@ const struct command *const commands[] = {
     &command_put,
     &command_del,
     &command_txn,
+    &command_lease_grant,
+    &command_lease_revoke,
+    &command_lease_timetolive,
+    &command_lease_list,
+    &command_lease_keep_alive,
+    &command_lock_list,
+    &command_lock_show,
+    &command_lock_release,
     &command_compaction,
     &command_endpoint_status,
     &command_endpoint_health,

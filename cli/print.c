@@ -89,6 +89,50 @@ void print_healths(struct printer *p, const struct endpoint_health *list, size_t
     ops_of(p)->healths(p, list, n);
 }
 
+void print_watch(struct printer *p, const Etcdserverpb__WatchResponse *res)
+{
+    ops_of(p)->watch(p, res);
+}
+
+void print_lease_grant(struct printer *p, const Etcdserverpb__LeaseGrantResponse *res)
+{
+    ops_of(p)->lease_grant(p, res);
+}
+
+void print_lease_revoke(struct printer *p, int64_t id,
+                        const Etcdserverpb__LeaseRevokeResponse *res)
+{
+    ops_of(p)->lease_revoke(p, id, res);
+}
+
+void print_lease_keep_alive(struct printer *p,
+                            const Etcdserverpb__LeaseKeepAliveResponse *res)
+{
+    ops_of(p)->lease_keep_alive(p, res);
+}
+
+void print_lease_ttl(struct printer *p, const Etcdserverpb__LeaseTimeToLiveResponse *res,
+                     bool keys)
+{
+    ops_of(p)->lease_ttl(p, res, keys);
+}
+
+void print_leases(struct printer *p, const Etcdserverpb__LeaseLeasesResponse *res)
+{
+    ops_of(p)->leases(p, res);
+}
+
+void print_locks(struct printer *p, const Kvd__V1__LockListResponse *res)
+{
+    ops_of(p)->locks(p, res);
+}
+
+void print_lock_line(struct printer *p, const char *name,
+                     const Kvd__V1__LockInspectResponse *res)
+{
+    ops_of(p)->lock_line(p, name, res);
+}
+
 void size_text(int64_t bytes, char out[SIZE_TEXT_MAX])
 {
     static const char *const units[] = {"B", "kB", "MB", "GB", "TB", "PB", "EB"};

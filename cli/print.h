@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "cli/json.h"
+#include "lock.pb-c.h"
 #include "rpc.pb-c.h"
 
 enum print_format {
@@ -59,5 +60,20 @@ void print_txn(struct printer *p, const Etcdserverpb__TxnResponse *res);
 void print_members(struct printer *p, const Etcdserverpb__MemberListResponse *res);
 void print_statuses(struct printer *p, const struct endpoint_status *list, size_t n);
 void print_healths(struct printer *p, const struct endpoint_health *list, size_t n);
+
+void print_watch(struct printer *p, const Etcdserverpb__WatchResponse *res);
+
+void print_lease_grant(struct printer *p, const Etcdserverpb__LeaseGrantResponse *res);
+void print_lease_revoke(struct printer *p, int64_t id,
+                        const Etcdserverpb__LeaseRevokeResponse *res);
+void print_lease_keep_alive(struct printer *p,
+                            const Etcdserverpb__LeaseKeepAliveResponse *res);
+void print_lease_ttl(struct printer *p, const Etcdserverpb__LeaseTimeToLiveResponse *res,
+                     bool keys);
+void print_leases(struct printer *p, const Etcdserverpb__LeaseLeasesResponse *res);
+
+void print_locks(struct printer *p, const Kvd__V1__LockListResponse *res);
+void print_lock_line(struct printer *p, const char *name,
+                     const Kvd__V1__LockInspectResponse *res);
 
 #endif

@@ -1,6 +1,7 @@
 /* etcdctl's fields format: "Name" : value, a line each. */
 #include <inttypes.h>
 
+#include "cli/print_lock.h"
 #include "cli/print_ops.h"
 #include "cli/quote.h"
 
@@ -177,6 +178,133 @@ static void fields_healths(struct printer *p, const struct endpoint_health *list
     }
 }
 
+static void fields_watch(struct printer *p, const Etcdserverpb__WatchResponse *res)
+{
+    fields_header(p, res->header);
+    for (size_t i = 0; i < res->n_events; i++) {
+        const Mvccpb__Event *event = res->events[i];
+
+        fprintf(p->out, "\"Type\" : %s\n", event_type_name(event));
+        if (event->prev_kv != NULL) {
+            fields_kv(p, "Prev", event->prev_kv);
+        }
+        fields_kv(p, "", event->kv);
+    }
+}
+
+/* ---- leases ---- */
+
+static void fields_lease_grant(struct printer *p,
+                               const Etcdserverpb__LeaseGrantResponse *res)
+{
+    fields_header(p, res->header);
+    field_int(p, "", "ID", res->id);
+    field_int(p, "", "TTL", res->ttl);
+}
+
+static void fields_lease_revoke(struct printer *p, int64_t id,
+                                const Etcdserverpb__LeaseRevokeResponse *res)
+{
+    (void)id;
+    fields_header(p, res->header);
+}
+
+static void fields_lease_keep_alive(struct printer *p,
+                                    const Etcdserverpb__LeaseKeepAliveResponse *res)
+{
+    fields_header(p, res->header);
+    field_int(p, "", "ID", res->id);
+    field_int(p, "", "TTL", res->ttl);
+}
+
+static void fields_lease_ttl(struct printer *p,
+                             const Etcdserverpb__LeaseTimeToLiveResponse *res, bool keys)
+{
+    (void)keys;
+    fields_header(p, res->header);
+    field_int(p, "", "ID", res->id);
+    field_int(p, "", "TTL", res->ttl);
+    field_int(p, "", "GrantedTTL", res->grantedttl);
+    for (size_t i = 0; i < res->n_keys; i++) {
+        field_bytes(p, "", "Key", slice_of_binary(res->keys[i]));
+    }
+}
+
+static void fields_leases(struct printer *p, const Etcdserverpb__LeaseLeasesResponse *res)
+{
+    fields_header(p, res->header);
+    for (size_t i = 0; i < res->n_leases; i++) {
+        field_int(p, "", "ID", res->leases[i]->id);
+    }
+}
+
+/* ---- locks ---- */
+
+static void fields_owner(struct printer *p, const Kvd__V1__LockOwner *owner)
+{
+    static const Kvd__V1__LockOwner none = KVD__V1__LOCK_OWNER__INIT;
+
+    owner = owner != NULL ? owner : &none;
+    field_text(p, "Owner", owner->owner);
+    field_text(p, "Host", owner->host);
+    field_int(p, "", "PID", owner->pid);
+}
+
+static void fields_hold(struct printer *p, const Kvd__V1__LockHold *hold)
+{
+    field_bytes(p, "", "Key", slice_of_binary(hold->key));
+    field_int(p, "", "Token", hold->token);
+    field_bool(p, "Granted", hold->granted);
+    field_text(p, "Mode", lock_mode_name(hold->mode));
+    field_int(p, "", "Slots", hold->slots);
+    field_int(p, "", "Lease", hold->lease);
+    field_int(p, "", "TTLMilliseconds", hold->ttl_ms);
+    field_int(p, "", "SinceMilliseconds", hold->since_ms);
+    fields_owner(p, hold->owner);
+    for (size_t i = 0; i < hold->n_holds; i++) {
+        field_text(p, "Hold", hold->holds[i]);
+    }
+    if (hold->election) {
+        field_bytes(p, "", "Value", slice_of_binary(hold->value));
+    }
+}
+
+static void fields_locks(struct printer *p, const Kvd__V1__LockListResponse *res)
+{
+    fields_header(p, res->header);
+    for (size_t i = 0; i < res->n_locks; i++) {
+        const Kvd__V1__LockSummary *lock = res->locks[i];
+
+        field_bytes(p, "", "Name", slice_of_binary(lock->name));
+        field_int(p, "", "Holders", lock->holders);
+        field_int(p, "", "Waiting", lock->waiting);
+        if (lock->first != NULL) {
+            fields_hold(p, lock->first);
+        }
+        fputc('\n', p->out);
+    }
+    field_bool(p, "More", res->more);
+}
+
+static void fields_lock_line(struct printer *p, const char *name,
+                             const Kvd__V1__LockInspectResponse *res)
+{
+    const Kvd__V1__ForcedRelease *forced = res->last_forced;
+
+    fields_header(p, res->header);
+    field_text(p, "Name", name);
+    for (size_t i = 0; i < res->n_line; i++) {
+        fields_hold(p, res->line[i]);
+        fputc('\n', p->out);
+    }
+    if (forced != NULL) {
+        field_int(p, "Forced", "Token", forced->token);
+        field_text(p, "ForcedBy", forced->by);
+        field_text(p, "ForcedReason", forced->reason);
+        field_int(p, "Forced", "AtMilliseconds", forced->at_ms);
+    }
+}
+
 const struct print_ops print_fields_ops = {
     .range_begin = fields_header,
     .range_kvs = fields_range_kvs,
@@ -187,4 +315,12 @@ const struct print_ops print_fields_ops = {
     .members = fields_members,
     .statuses = fields_statuses,
     .healths = fields_healths,
+    .watch = fields_watch,
+    .lease_grant = fields_lease_grant,
+    .lease_revoke = fields_lease_revoke,
+    .lease_keep_alive = fields_lease_keep_alive,
+    .lease_ttl = fields_lease_ttl,
+    .leases = fields_leases,
+    .locks = fields_locks,
+    .lock_line = fields_lock_line,
 };

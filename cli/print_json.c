@@ -1,5 +1,7 @@
 /* json and json-base64: etcdctl's objects. Fields that are zero, false or empty are left
  * out, as there. */
+#include "cli/key_range.h"
+#include "cli/print_lock.h"
 #include "cli/print_ops.h"
 #include "cli/quote.h"
 
@@ -68,15 +70,23 @@ static void opt_bytes(struct printer *p, const char *name, const char *name_base
     }
 }
 
+static void write_header_fields(struct json *j,
+                                const Etcdserverpb__ResponseHeader *header)
+{
+    if (header != NULL) {
+        opt_uint(j, "cluster_id", header->cluster_id);
+        opt_uint(j, "member_id", header->member_id);
+        opt_int(j, "revision", header->revision);
+        opt_uint(j, "raft_term", header->raft_term);
+    }
+}
+
 static void write_header(struct json *j, const Etcdserverpb__ResponseHeader *header)
 {
     if (header != NULL) {
         json_name(j, "header");
         json_open_object(j);
-        opt_uint(j, "cluster_id", header->cluster_id);
-        opt_uint(j, "member_id", header->member_id);
-        opt_int(j, "revision", header->revision);
-        opt_uint(j, "raft_term", header->raft_term);
+        write_header_fields(j, header);
         json_close_object(j);
     }
 }
@@ -327,6 +337,249 @@ static void json_healths(struct printer *p, const struct endpoint_health *list, 
     end_document(p);
 }
 
+/* ---- watches and leases: here etcdctl prints the client library's own structs ---- */
+
+static void write_event(struct printer *p, const Mvccpb__Event *event)
+{
+    struct json *j = &p->json;
+
+    json_open_object(j);
+    opt_int(j, "type", event->type);
+    json_name(j, "kv");
+    write_kv(p, event->kv);
+    if (event->prev_kv != NULL) {
+        json_name(j, "prev_kv");
+        write_kv(p, event->prev_kv);
+    }
+    json_close_object(j);
+}
+
+static void json_watch(struct printer *p, const Etcdserverpb__WatchResponse *res)
+{
+    struct json *j = &p->json;
+
+    json_open_object(j);
+    json_name(j, "Header");
+    json_open_object(j);
+    write_header_fields(j, res->header);
+    json_close_object(j);
+    json_name(j, "Events");
+    json_open_array(j);
+    for (size_t i = 0; i < res->n_events; i++) {
+        write_event(p, res->events[i]);
+    }
+    json_close_array(j);
+    json_name(j, "CompactRevision");
+    json_int(j, res->compact_revision);
+    json_name(j, "Canceled");
+    json_bool(j, res->canceled);
+    json_name(j, "Created");
+    json_bool(j, res->created);
+    json_close_object(j);
+    end_document(p);
+}
+
+static void write_number(struct json *j, const char *name, int64_t value)
+{
+    json_name(j, name);
+    json_int(j, value);
+}
+
+static void json_lease_grant(struct printer *p,
+                             const Etcdserverpb__LeaseGrantResponse *res)
+{
+    struct json *j = &p->json;
+
+    json_open_object(j);
+    write_header_fields(j, res->header);
+    write_number(j, "ID", res->id);
+    write_number(j, "TTL", res->ttl);
+    json_name(j, "Error");
+    json_text(j, slice_str(res->error));
+    json_close_object(j);
+    end_document(p);
+}
+
+static void json_lease_revoke(struct printer *p, int64_t id,
+                              const Etcdserverpb__LeaseRevokeResponse *res)
+{
+    (void)id;
+    json_open_object(&p->json);
+    write_header(&p->json, res->header);
+    json_close_object(&p->json);
+    end_document(p);
+}
+
+static void json_lease_keep_alive(struct printer *p,
+                                  const Etcdserverpb__LeaseKeepAliveResponse *res)
+{
+    struct json *j = &p->json;
+
+    json_open_object(j);
+    write_header_fields(j, res->header);
+    write_number(j, "ID", res->id);
+    write_number(j, "TTL", res->ttl);
+    json_close_object(j);
+    end_document(p);
+}
+
+/* The keys of a lease that are text, or those that are not. */
+static void write_lease_keys(struct printer *p, const char *name,
+                             const Etcdserverpb__LeaseTimeToLiveResponse *res, bool text)
+{
+    bool begun = false;
+
+    for (size_t i = 0; i < res->n_keys; i++) {
+        struct slice key = slice_of_binary(res->keys[i]);
+
+        if ((p->format == PRINT_JSON && utf8_valid(key)) != text) {
+            continue;
+        }
+        if (!begun) {
+            json_name(&p->json, name);
+            json_open_array(&p->json);
+            begun = true;
+        }
+        if (text) {
+            json_text(&p->json, key);
+        } else {
+            json_base64(&p->json, key);
+        }
+    }
+    if (begun) {
+        json_close_array(&p->json);
+    }
+}
+
+static void json_lease_ttl(struct printer *p,
+                           const Etcdserverpb__LeaseTimeToLiveResponse *res, bool keys)
+{
+    struct json *j = &p->json;
+
+    (void)keys;
+    json_open_object(j);
+    write_header_fields(j, res->header);
+    write_number(j, "id", res->id);
+    write_number(j, "ttl", res->ttl);
+    write_number(j, "granted-ttl", res->grantedttl);
+    if (res->n_keys == 0) {
+        json_name(j, "keys");
+        json_null(j);
+    } else if (p->format == PRINT_JSON_BASE64) {
+        write_lease_keys(p, "keys", res, false);
+    } else {
+        write_lease_keys(p, "keys", res, true);
+        write_lease_keys(p, "keys_base64", res, false);
+    }
+    json_close_object(j);
+    end_document(p);
+}
+
+static void json_leases(struct printer *p, const Etcdserverpb__LeaseLeasesResponse *res)
+{
+    struct json *j = &p->json;
+
+    json_open_object(j);
+    write_header_fields(j, res->header);
+    json_name(j, "leases");
+    json_open_array(j);
+    for (size_t i = 0; i < res->n_leases; i++) {
+        json_open_object(j);
+        write_number(j, "id", res->leases[i]->id);
+        json_close_object(j);
+    }
+    json_close_array(j);
+    json_close_object(j);
+    end_document(p);
+}
+
+/* ---- locks: kvd's own ---- */
+
+static void write_hold(struct printer *p, const Kvd__V1__LockHold *hold)
+{
+    struct json *j = &p->json;
+
+    json_open_object(j);
+    opt_bytes(p, "key", "key_base64", hold->key);
+    write_number(j, "token", hold->token);
+    json_name(j, "granted");
+    json_bool(j, hold->granted);
+    json_name(j, "mode");
+    json_text(j, slice_str(lock_mode_name(hold->mode)));
+    opt_int(j, "slots", hold->slots);
+    opt_int(j, "lease", hold->lease);
+    write_number(j, "ttl_ms", hold->ttl_ms);
+    opt_int(j, "since_ms", hold->since_ms);
+    if (hold->owner != NULL) {
+        opt_text(j, "owner", hold->owner->owner);
+        opt_text(j, "host", hold->owner->host);
+        opt_int(j, "pid", hold->owner->pid);
+    }
+    opt_texts(j, "holds", hold->holds, hold->n_holds);
+    opt_bool(j, "election", hold->election);
+    opt_bytes(p, "value", "value_base64", hold->value);
+    json_close_object(j);
+}
+
+static void json_locks(struct printer *p, const Kvd__V1__LockListResponse *res)
+{
+    struct json *j = &p->json;
+
+    json_open_object(j);
+    write_header(j, res->header);
+    json_name(j, "locks");
+    json_open_array(j);
+    for (size_t i = 0; i < res->n_locks; i++) {
+        const Kvd__V1__LockSummary *lock = res->locks[i];
+
+        json_open_object(j);
+        opt_bytes(p, "name", "name_base64", lock->name);
+        write_number(j, "holders", lock->holders);
+        write_number(j, "waiting", lock->waiting);
+        if (lock->first != NULL) {
+            json_name(j, "first");
+            write_hold(p, lock->first);
+        }
+        json_close_object(j);
+    }
+    json_close_array(j);
+    opt_bool(j, "more", res->more);
+    json_close_object(j);
+    end_document(p);
+}
+
+static void json_lock_line(struct printer *p, const char *name,
+                           const Kvd__V1__LockInspectResponse *res)
+{
+    const Kvd__V1__ForcedRelease *forced = res->last_forced;
+    struct json *j = &p->json;
+
+    json_open_object(j);
+    write_header(j, res->header);
+    opt_bytes(p, "name", "name_base64", binary_of(slice_str(name)));
+    json_name(j, "line");
+    json_open_array(j);
+    for (size_t i = 0; i < res->n_line; i++) {
+        write_hold(p, res->line[i]);
+    }
+    json_close_array(j);
+    if (forced != NULL) {
+        json_name(j, "last_forced");
+        json_open_object(j);
+        write_number(j, "token", forced->token);
+        opt_text(j, "by", forced->by);
+        opt_text(j, "reason", forced->reason);
+        opt_int(j, "at_ms", forced->at_ms);
+        if (forced->hold != NULL) {
+            json_name(j, "hold");
+            write_hold(p, forced->hold);
+        }
+        json_close_object(j);
+    }
+    json_close_object(j);
+    end_document(p);
+}
+
 const struct print_ops print_json_ops = {
     .range_begin = json_range_begin,
     .range_kvs = json_range_kvs,
@@ -337,4 +590,12 @@ const struct print_ops print_json_ops = {
     .members = json_members,
     .statuses = json_statuses,
     .healths = json_healths,
+    .watch = json_watch,
+    .lease_grant = json_lease_grant,
+    .lease_revoke = json_lease_revoke,
+    .lease_keep_alive = json_lease_keep_alive,
+    .lease_ttl = json_lease_ttl,
+    .leases = json_leases,
+    .locks = json_locks,
+    .lock_line = json_lock_line,
 };

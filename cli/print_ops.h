@@ -16,6 +16,18 @@ struct print_ops {
     void (*members)(struct printer *p, const Etcdserverpb__MemberListResponse *res);
     void (*statuses)(struct printer *p, const struct endpoint_status *list, size_t n);
     void (*healths)(struct printer *p, const struct endpoint_health *list, size_t n);
+    void (*watch)(struct printer *p, const Etcdserverpb__WatchResponse *res);
+    void (*lease_grant)(struct printer *p, const Etcdserverpb__LeaseGrantResponse *res);
+    void (*lease_revoke)(struct printer *p, int64_t id,
+                         const Etcdserverpb__LeaseRevokeResponse *res);
+    void (*lease_keep_alive)(struct printer *p,
+                             const Etcdserverpb__LeaseKeepAliveResponse *res);
+    void (*lease_ttl)(struct printer *p, const Etcdserverpb__LeaseTimeToLiveResponse *res,
+                      bool keys);
+    void (*leases)(struct printer *p, const Etcdserverpb__LeaseLeasesResponse *res);
+    void (*locks)(struct printer *p, const Kvd__V1__LockListResponse *res);
+    void (*lock_line)(struct printer *p, const char *name,
+                      const Kvd__V1__LockInspectResponse *res);
 };
 
 extern const struct print_ops print_simple_ops;
@@ -30,6 +42,11 @@ void print_range(struct printer *p, const Etcdserverpb__RangeResponse *res);
 static inline struct slice slice_of_binary(ProtobufCBinaryData bytes)
 {
     return slice_of(bytes.data, bytes.len);
+}
+
+static inline const char *event_type_name(const Mvccpb__Event *event)
+{
+    return event->type == MVCCPB__EVENT__EVENT_TYPE__DELETE ? "DELETE" : "PUT";
 }
 
 /* Bytes as they are; there may be none. */

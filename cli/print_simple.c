@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "cli/print_lock.h"
 #include "cli/print_ops.h"
 #include "cli/quote.h"
 
@@ -141,6 +142,72 @@ static void simple_healths(struct printer *p, const struct endpoint_health *list
     }
 }
 
+/* ---- watches and leases ---- */
+
+static void simple_watch(struct printer *p, const Etcdserverpb__WatchResponse *res)
+{
+    for (size_t i = 0; i < res->n_events; i++) {
+        const Mvccpb__Event *event = res->events[i];
+
+        fprintf(p->out, "%s\n", event_type_name(event));
+        if (event->prev_kv != NULL) {
+            print_kv(p, event->prev_kv);
+        }
+        print_kv(p, event->kv);
+    }
+}
+
+static void simple_lease_grant(struct printer *p,
+                               const Etcdserverpb__LeaseGrantResponse *res)
+{
+    fprintf(p->out, "lease %016" PRIx64 " granted with TTL(%" PRId64 "s)\n",
+            (uint64_t)res->id, res->ttl);
+}
+
+static void simple_lease_revoke(struct printer *p, int64_t id,
+                                const Etcdserverpb__LeaseRevokeResponse *res)
+{
+    (void)res;
+    fprintf(p->out, "lease %016" PRIx64 " revoked\n", (uint64_t)id);
+}
+
+static void simple_lease_keep_alive(struct printer *p,
+                                    const Etcdserverpb__LeaseKeepAliveResponse *res)
+{
+    fprintf(p->out, "lease %016" PRIx64 " keepalived with TTL(%" PRId64 ")\n",
+            (uint64_t)res->id, res->ttl);
+}
+
+static void simple_lease_ttl(struct printer *p,
+                             const Etcdserverpb__LeaseTimeToLiveResponse *res, bool keys)
+{
+    if (res->grantedttl == 0 && res->ttl == -1) {
+        fprintf(p->out, "lease %016" PRIx64 " already expired\n", (uint64_t)res->id);
+        return;
+    }
+    fprintf(p->out,
+            "lease %016" PRIx64 " granted with TTL(%" PRId64 "s), remaining(%" PRId64
+            "s)",
+            (uint64_t)res->id, res->grantedttl, res->ttl);
+    if (keys) {
+        fputs(", attached keys([", p->out);
+        for (size_t i = 0; i < res->n_keys; i++) {
+            fputs(i > 0 ? " " : "", p->out);
+            write_bytes(p->out, res->keys[i]);
+        }
+        fputs("])", p->out);
+    }
+    fputc('\n', p->out);
+}
+
+static void simple_leases(struct printer *p, const Etcdserverpb__LeaseLeasesResponse *res)
+{
+    fprintf(p->out, "found %zu leases\n", res->n_leases);
+    for (size_t i = 0; i < res->n_leases; i++) {
+        fprintf(p->out, "%016" PRIx64 "\n", (uint64_t)res->leases[i]->id);
+    }
+}
+
 const struct print_ops print_simple_ops = {
     .range_begin = simple_range_begin,
     .range_kvs = simple_range_kvs,
@@ -151,12 +218,27 @@ const struct print_ops print_simple_ops = {
     .members = simple_members,
     .statuses = simple_statuses,
     .healths = simple_healths,
+    .watch = simple_watch,
+    .lease_grant = simple_lease_grant,
+    .lease_revoke = simple_lease_revoke,
+    .lease_keep_alive = simple_lease_keep_alive,
+    .lease_ttl = simple_lease_ttl,
+    .leases = simple_leases,
+    .locks = lock_text_list,
+    .lock_line = lock_text_line,
 };
 
 static void raw_range_kvs(struct printer *p, Mvccpb__KeyValue *const *kvs, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         write_bytes(p->out, kvs[i]->value);
+    }
+}
+
+static void raw_watch(struct printer *p, const Etcdserverpb__WatchResponse *res)
+{
+    for (size_t i = 0; i < res->n_events; i++) {
+        write_bytes(p->out, res->events[i]->kv->value);
     }
 }
 
@@ -170,4 +252,12 @@ const struct print_ops print_raw_ops = {
     .members = simple_members,
     .statuses = simple_statuses,
     .healths = simple_healths,
+    .watch = raw_watch,
+    .lease_grant = simple_lease_grant,
+    .lease_revoke = simple_lease_revoke,
+    .lease_keep_alive = simple_lease_keep_alive,
+    .lease_ttl = simple_lease_ttl,
+    .leases = simple_leases,
+    .locks = lock_text_list,
+    .lock_line = lock_text_line,
 };

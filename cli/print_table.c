@@ -1,10 +1,12 @@
 /* Tables for people, drawn by libsmartcols. Bytes that are not text appear as 0x6162.
- * What has no columns (put, del, txn) is printed as in the simple format. */
+ * What has no columns (put, del, txn) is printed as in the simple format, and events,
+ * which have no end, on a line each. */
 #include <inttypes.h>
 #include <libsmartcols/libsmartcols.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "cli/print_lock.h"
 #include "cli/print_ops.h"
 #include "cli/quote.h"
 
@@ -55,9 +57,8 @@ static void set_id(struct libscols_line *line, size_t column, uint64_t id)
 }
 
 /* Text as it is; other bytes as one hexadecimal number, as a terminal would choke on
- * them. */
-static void set_bytes(struct printer *p, struct libscols_line *line, size_t column,
-                      struct slice bytes)
+ * them. The caller frees. */
+static char *cell_of(struct printer *p, struct slice bytes)
 {
     bool text =
         utf8_valid(bytes) && (bytes.len == 0 || memchr(bytes.ptr, 0, bytes.len) == NULL);
@@ -74,7 +75,13 @@ static void set_bytes(struct printer *p, struct libscols_line *line, size_t colu
             snprintf(cell + 2 + 2 * i, 3, "%02x", bytes.ptr[i]);
         }
     }
-    scols_line_refer_data(line, column, cell); /* the line frees it */
+    return cell;
+}
+
+static void set_bytes(struct printer *p, struct libscols_line *line, size_t column,
+                      struct slice bytes)
+{
+    scols_line_refer_data(line, column, cell_of(p, bytes)); /* the line frees it */
 }
 
 /* ---- ranges ---- */
@@ -209,6 +216,142 @@ static void table_healths(struct printer *p, const struct endpoint_health *list,
     table_end(table);
 }
 
+/* ---- watches and leases ---- */
+
+/* Events have no end, so that columns cannot be as wide as the widest: a line each. */
+static void table_watch(struct printer *p, const Etcdserverpb__WatchResponse *res)
+{
+    for (size_t i = 0; i < res->n_events; i++) {
+        const Mvccpb__Event *event = res->events[i];
+        char *key = cell_of(p, slice_of_binary(event->kv->key));
+        char *value = cell_of(p, slice_of_binary(event->kv->value));
+
+        fprintf(p->out, "%-8" PRId64 "  %-6s  %s%s%s\n", event->kv->mod_revision,
+                event_type_name(event), key, *value != '\0' ? "  " : "", value);
+        free(key);
+        free(value);
+    }
+}
+
+static void table_lease_grant(struct printer *p,
+                              const Etcdserverpb__LeaseGrantResponse *res)
+{
+    print_simple_ops.lease_grant(p, res);
+}
+
+static void table_lease_revoke(struct printer *p, int64_t id,
+                               const Etcdserverpb__LeaseRevokeResponse *res)
+{
+    print_simple_ops.lease_revoke(p, id, res);
+}
+
+static void table_lease_keep_alive(struct printer *p,
+                                   const Etcdserverpb__LeaseKeepAliveResponse *res)
+{
+    print_simple_ops.lease_keep_alive(p, res);
+}
+
+static void table_lease_ttl(struct printer *p,
+                            const Etcdserverpb__LeaseTimeToLiveResponse *res, bool keys)
+{
+    static const struct column columns[] = {
+        {"LEASE", false}, {"GRANTED", true}, {"REMAINING", true}, {"KEY", false}};
+    struct libscols_table *table = table_new(p, columns, ARRAY_LEN(columns) - !keys);
+    struct libscols_line *line = scols_table_new_line(table, NULL);
+    char text[32];
+
+    set_id(line, 0, (uint64_t)res->id);
+    snprintf(text, sizeof(text), "%" PRId64 "s", res->grantedttl);
+    set_text(line, 1, text);
+    snprintf(text, sizeof(text), "%" PRId64 "s", res->ttl);
+    set_text(line, 2, res->ttl < 0 ? "expired" : text);
+    for (size_t i = 0; keys && i < res->n_keys; i++) {
+        line = i > 0 ? scols_table_new_line(table, NULL) : line;
+        set_bytes(p, line, 3, slice_of_binary(res->keys[i]));
+    }
+    table_end(table);
+}
+
+static void table_leases(struct printer *p, const Etcdserverpb__LeaseLeasesResponse *res)
+{
+    static const struct column columns[] = {{"LEASE", false}};
+    struct libscols_table *table = table_new(p, columns, ARRAY_LEN(columns));
+
+    for (size_t i = 0; i < res->n_leases; i++) {
+        set_id(scols_table_new_line(table, NULL), 0, (uint64_t)res->leases[i]->id);
+    }
+    table_end(table);
+}
+
+/* ---- locks ---- */
+
+static const struct column hold_columns[] = {
+    {"PLACE", true}, {"STATE", false}, {"MODE", false}, {"OWNER", false},
+    {"PID", true},   {"TOKEN", true},  {"AGE", true},   {"LEASE", false},
+    {"LEFT", true},  {"HOLDS", true},
+};
+
+/* Cells of a hold, from column `at` on. */
+static void set_hold(struct libscols_line *line, size_t at, const Kvd__V1__LockHold *hold)
+{
+    char text[LOCK_TEXT_MAX];
+
+    lock_mode_text(hold, text);
+    set_text(line, at, text);
+    lock_owner_text(hold, text);
+    set_text(line, at + 1, text);
+    if (hold->owner != NULL && hold->owner->pid != 0) {
+        set_number(line, at + 2, (uint64_t)hold->owner->pid);
+    }
+    set_number(line, at + 3, (uint64_t)hold->token);
+    lock_age_text(hold->since_ms, text);
+    set_text(line, at + 4, text);
+    set_id(line, at + 5, (uint64_t)hold->lease);
+    lock_left_text(hold->ttl_ms, text);
+    set_text(line, at + 6, text);
+}
+
+static void table_locks(struct printer *p, const Kvd__V1__LockListResponse *res)
+{
+    static const struct column columns[] = {
+        {"NAME", false},  {"HOLDERS", true}, {"WAITING", true}, {"MODE", false},
+        {"FIRST", false}, {"PID", true},     {"TOKEN", true},   {"AGE", true},
+        {"LEASE", false}, {"LEFT", true},
+    };
+    struct libscols_table *table = table_new(p, columns, ARRAY_LEN(columns));
+
+    for (size_t i = 0; i < res->n_locks; i++) {
+        const Kvd__V1__LockSummary *lock = res->locks[i];
+        struct libscols_line *line = scols_table_new_line(table, NULL);
+
+        set_bytes(p, line, 0, slice_of_binary(lock->name));
+        set_number(line, 1, lock->holders);
+        set_number(line, 2, lock->waiting);
+        if (lock->first != NULL) {
+            set_hold(line, 3, lock->first);
+        }
+    }
+    table_end(table);
+}
+
+static void table_lock_line(struct printer *p, const char *name,
+                            const Kvd__V1__LockInspectResponse *res)
+{
+    struct libscols_table *table = table_new(p, hold_columns, ARRAY_LEN(hold_columns));
+
+    (void)name;
+    for (size_t i = 0; i < res->n_line; i++) {
+        struct libscols_line *line = scols_table_new_line(table, NULL);
+
+        set_number(line, 0, i + 1);
+        set_text(line, 1, res->line[i]->granted ? "held" : "waits");
+        set_hold(line, 2, res->line[i]);
+        set_number(line, 9, res->line[i]->n_holds);
+    }
+    table_end(table);
+    lock_text_forced(p, res);
+}
+
 const struct print_ops print_table_ops = {
     .range_begin = table_range_begin,
     .range_kvs = table_range_kvs,
@@ -219,4 +362,12 @@ const struct print_ops print_table_ops = {
     .members = table_members,
     .statuses = table_statuses,
     .healths = table_healths,
+    .watch = table_watch,
+    .lease_grant = table_lease_grant,
+    .lease_revoke = table_lease_revoke,
+    .lease_keep_alive = table_lease_keep_alive,
+    .lease_ttl = table_lease_ttl,
+    .leases = table_leases,
+    .locks = table_locks,
+    .lock_line = table_lock_line,
 };

@@ -28,6 +28,7 @@ struct put_options {
     bool ignore_value;
     bool ignore_lease;
     const char *file;
+    const char *fence; /* NAME:TOKEN */
     struct conditions conditions;
 };
 
@@ -36,6 +37,7 @@ struct del_options {
     bool from_key;
     bool prev_kv;
     bool yes;
+    const char *fence; /* NAME:TOKEN */
     struct conditions conditions;
 };
 

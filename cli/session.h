@@ -32,7 +32,8 @@ struct session {
     struct arena arena;
     struct endpoint *endpoints; /* those of the settings */
     size_t n_endpoints;
-    struct client *client; /* private: opened at first use */
+    struct client *client;    /* private: opened at first use */
+    const char *const *child; /* the command behind --, NULL-terminated; NULL: none */
 };
 
 void session_open(struct session *session);

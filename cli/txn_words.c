@@ -126,6 +126,12 @@ static int op_get(const void *values, const struct slice *args, size_t n_args,
     return rc;
 }
 
+static int fence_misplaced(struct err *err)
+{
+    return err_set(err, ERR_INVALID,
+                   "a fence is for the whole transaction: kvctl txn --fence NAME:TOKEN");
+}
+
 static int op_put(const void *values, const struct slice *args, size_t n_args,
                   struct arena *arena, Etcdserverpb__RequestOp **out, struct err *err)
 {
@@ -136,6 +142,9 @@ static int op_put(const void *values, const struct slice *args, size_t n_args,
     if (options->file != NULL || conditions_given(&options->conditions)) {
         return err_set(err, ERR_INVALID,
                        "--file and conditions do not work in a transaction");
+    }
+    if (options->fence != NULL) {
+        return fence_misplaced(err);
     }
     if (n_args == 1 && !options->ignore_value) {
         return err_set(err, ERR_INVALID, "put needs a value");
@@ -157,6 +166,9 @@ static int op_del(const void *values, const struct slice *args, size_t n_args,
 
     if (conditions_given(&options->conditions)) {
         return err_set(err, ERR_INVALID, "conditions do not work in a transaction");
+    }
+    if (options->fence != NULL) {
+        return fence_misplaced(err);
     }
     rc = del_request(options, args, n_args, arena, del, err);
     if (rc == 0) {
