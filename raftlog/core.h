@@ -62,12 +62,13 @@ struct raftlog {
     struct raft_buffer configuration; /* as in entry 1 */
 
     enum raftlog_role role;
-    uint64_t lead_term; /* the last term this member led */
-    uint64_t commit;    /* committed as far as known; never decreases */
-    uint64_t taken;     /* given out by raftlog_next */
-    uint64_t applied;   /* reported by the caller */
-    uint64_t timer_ms;  /* when the timer last fired */
-    bool dirty;         /* something waits for a turn */
+    uint64_t lead_term;        /* the last term this member led */
+    uint64_t commit;           /* committed as far as known; never decreases */
+    uint64_t taken;            /* given out by raftlog_next */
+    uint64_t taken_cluster_ms; /* stamp of that entry, 0 before the first one */
+    uint64_t applied;          /* reported by the caller */
+    uint64_t timer_ms;         /* when the timer last fired */
+    bool dirty;                /* something waits for a turn */
 
     struct failover failover;
     struct propose propose;

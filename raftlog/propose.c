@@ -14,19 +14,32 @@ void propose_lead(struct raftlog *log)
 
     store_get(log->store, store_last_index(log->store), &last);
     *propose = (struct propose){
-        .base_cluster_ms = last.cluster_ms,
-        .base_mono_ms = env_mono_ms(log->env),
+        .cluster_ms = last.cluster_ms,
+        .looked_ms = env_mono_ms(log->env),
         .base_index = last.index,
     };
 }
 
-void propose_stamp(struct raftlog *log, struct raftlog_entry *entry)
+uint64_t propose_cluster_ms(const struct raftlog *log)
 {
     const struct propose *propose = &log->propose;
     uint64_t now_ms = env_mono_ms(log->env);
+    uint64_t gap_ms = now_ms - propose->looked_ms;
 
-    CHECK(now_ms >= propose->base_mono_ms);
-    entry->cluster_ms = propose->base_cluster_ms + (now_ms - propose->base_mono_ms);
+    CHECK(now_ms >= propose->looked_ms);
+    return propose->cluster_ms + (gap_ms < log->election_ms ? gap_ms : log->election_ms);
+}
+
+void propose_turn(struct raftlog *log)
+{
+    log->propose.cluster_ms = propose_cluster_ms(log);
+    log->propose.looked_ms = env_mono_ms(log->env);
+}
+
+void propose_stamp(struct raftlog *log, struct raftlog_entry *entry)
+{
+    propose_turn(log);
+    entry->cluster_ms = log->propose.cluster_ms;
     entry->wall_ms = env_wall_ms(log->env);
 }
 

@@ -1,7 +1,10 @@
 /* Proposals of the leader: stamps of time, and how much may be on its way.
  *
- * Cluster time passes only under a leader: an entry's stamp is that of the last entry
- * before this leadership plus the time since then on this member's monotonic clock. */
+ * Cluster time passes only under a leader: it goes on from the stamp of the last entry
+ * before this leadership with this member's monotonic clock. Of the time between two
+ * looks at that clock at most an election timeout counts: a leader that was stopped, and
+ * wakes up to find that nobody took its place, has not been there for its clients, so
+ * their leases must not end by that time. */
 #ifndef KVD_RAFTLOG_PROPOSE_H
 #define KVD_RAFTLOG_PROPOSE_H
 
@@ -11,14 +14,20 @@
 #include "raftlog/raftlog.h"
 
 struct propose {
-    uint64_t base_cluster_ms; /* stamp of the last entry before this leadership */
-    uint64_t base_mono_ms;    /* when it began */
-    uint64_t base_index;      /* entries above were proposed in this leadership */
-    uint64_t waiting_bytes;   /* of them, not yet given out by raftlog_next */
+    uint64_t cluster_ms;    /* as of the last look at the monotonic clock ... */
+    uint64_t looked_ms;     /* ... which then showed this */
+    uint64_t base_index;    /* entries above were proposed in this leadership */
+    uint64_t waiting_bytes; /* of them, not yet given out by raftlog_next */
 };
 
 /* This member begins to lead; nothing was appended in its term yet. */
 void propose_lead(struct raftlog *log);
+
+/* Cluster time now, while this member leads. */
+uint64_t propose_cluster_ms(const struct raftlog *log);
+
+/* Once a turn while this member leads: the clock is looked at. */
+void propose_turn(struct raftlog *log);
 
 /* Fills the two stamps of an entry that this leader makes now. */
 void propose_stamp(struct raftlog *log, struct raftlog_entry *entry);

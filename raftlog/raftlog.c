@@ -231,6 +231,9 @@ static uint64_t timer_ms(const struct raftlog *log)
 void raftlog_turn(struct raftlog *log)
 {
     log->dirty = false;
+    if (log->role == RAFTLOG_LEADER) {
+        propose_turn(log);
+    }
     store_release(log->store);
     core_persisted(log);
     failover_turn(log);
@@ -259,6 +262,11 @@ uint64_t raftlog_deadline_ms(const struct raftlog *log)
     return failover < first ? failover : first;
 }
 
+uint64_t raftlog_cluster_ms(const struct raftlog *log)
+{
+    return log->role == RAFTLOG_LEADER ? propose_cluster_ms(log) : log->taken_cluster_ms;
+}
+
 bool raftlog_next(struct raftlog *log, struct raftlog_entry *out)
 {
     uint64_t stored = store_stored_index(log->store);
@@ -275,6 +283,7 @@ bool raftlog_next(struct raftlog *log, struct raftlog_entry *out)
         return false;
     }
     log->taken++;
+    log->taken_cluster_ms = out->cluster_ms;
     propose_taken(log, out);
     return true;
 }

@@ -105,6 +105,10 @@ void raftlog_turn(struct raftlog *log);
 /* env_mono_ms at which raftlog_turn wants to be called although nothing arrived. */
 uint64_t raftlog_deadline_ms(const struct raftlog *log);
 
+/* Cluster time: on the leader, what an entry made now would be stamped with; elsewhere,
+ * the stamp of the last entry that raftlog_next gave, 0 before the first one. */
+uint64_t raftlog_cluster_ms(const struct raftlog *log);
+
 /* The next committed entry that is stored here and not yet taken, or false: entries of
  * every type, index by index. The payload is borrowed until the next raftlog_turn. Only
  * the loop of the caller decides how many to take. */

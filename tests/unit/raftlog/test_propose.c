@@ -160,6 +160,74 @@ Test(propose, cluster_time_stands_still_without_a_leader)
                  rig.members[second].cluster_ms[before] + 1000);
 }
 
+/* Stopped, or starved: then nobody could have renewed a lease either. */
+Test(propose, of_a_stall_of_the_leader_one_election_timeout_counts)
+{
+    uint64_t before;
+
+    rig_open(&rig, "stall", 1);
+    rig_elect(&rig);
+    rig_run(&rig, 10);
+    before = raftlog_cluster_ms(rig.members[1].log);
+    rig.now_ns += 10 * 1000000000ull;
+
+    cr_expect_eq(raftlog_cluster_ms(rig.members[1].log), before + RIG_ELECTION_MS);
+    rig_run(&rig, 1); /* the turn that ends the stall */
+    rig_run(&rig, 50);
+    cr_expect_eq(raftlog_cluster_ms(rig.members[1].log), before + RIG_ELECTION_MS + 50);
+}
+
+Test(propose, turns_that_are_close_together_lose_no_time)
+{
+    uint64_t before;
+
+    rig_open(&rig, "close", 1);
+    rig_elect(&rig);
+    rig_run(&rig, 10);
+    before = raftlog_cluster_ms(rig.members[1].log);
+    rig_run(&rig, 5000);
+
+    cr_expect_eq(raftlog_cluster_ms(rig.members[1].log), before + 5000);
+}
+
+Test(propose, a_new_leader_goes_on_from_the_last_entry)
+{
+    uint64_t first;
+    uint64_t second;
+    uint64_t stamp;
+
+    rig_open(&rig, "goes-on", 3);
+    first = rig_elect(&rig);
+    rig_run(&rig, 300);
+    stamp = raftlog_cluster_ms(rig.members[first].log);
+    rig_propose(&rig, first, "last");
+    rig_run(&rig, 5);
+    rig_stop(&rig, first);
+    second = rig_elect(&rig);
+
+    cr_expect_geq(raftlog_cluster_ms(rig.members[second].log), stamp);
+    cr_expect_leq(raftlog_cluster_ms(rig.members[second].log), stamp + 20);
+}
+
+Test(propose, elsewhere_cluster_time_is_that_of_the_last_entry_taken)
+{
+    uint64_t leader;
+    uint64_t other;
+    uint64_t index;
+
+    rig_open(&rig, "elsewhere", 3);
+    leader = rig_elect(&rig);
+    other = rig_other(&rig, leader);
+    rig_run(&rig, 300);
+    index = rig_propose(&rig, leader, "entry");
+    rig_run(&rig, 200);
+
+    cr_expect_eq(raftlog_cluster_ms(rig.members[other].log),
+                 rig.members[other].cluster_ms[index]);
+    cr_expect_eq(raftlog_cluster_ms(rig.members[leader].log),
+                 rig.members[other].cluster_ms[index] + 200);
+}
+
 Test(propose, a_leader_that_hands_over_takes_none)
 {
     uint64_t leader;
