@@ -143,6 +143,15 @@ enum api_status kv_txn_read(struct kv *kv, const Etcdserverpb__TxnRequest *req,
 /* When the next lease is due, in cluster time; UINT64_MAX: there is no lease. */
 uint64_t kv_lease_deadline_ms(const struct kv *kv);
 
+#define KV_LEASE_TTL_MAX 9000000000 /* seconds, as in etcd */
+
+/* A lease of that id exists here, due or not. */
+bool kv_lease_exists(const struct kv *kv, int64_t id);
+
+/* All that are not due, the one with the nearest deadline first. */
+enum api_status kv_leases(const struct kv *kv, struct arena *arena,
+                          Etcdserverpb__LeaseLeasesResponse **out);
+
 /* cluster_ms: what the caller knows of the time since the last entry, for the seconds
  * left; 0: nothing. */
 enum api_status kv_lease_time_to_live(const struct kv *kv,

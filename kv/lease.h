@@ -14,8 +14,6 @@
 
 #include "kv/key.h"
 
-#define LEASE_TTL_MAX 9000000000 /* seconds, as in etcd */
-
 struct kv;
 
 struct lease {

@@ -66,7 +66,7 @@ enum api_status lease_grant(struct kv *kv, const Etcdserverpb__LeaseGrantRequest
     if (req->id == 0 || req->ttl <= 0) {
         return API_INVALID_REQUEST;
     }
-    if (req->ttl > LEASE_TTL_MAX) {
+    if (req->ttl > KV_LEASE_TTL_MAX) {
         return API_LEASE_TTL_TOO_LARGE;
     }
     if (old != NULL && !lease_is_due(kv, old)) {
@@ -185,6 +185,63 @@ enum api_status kv_lease_time_to_live(const struct kv *kv,
             add_keys(lease, &reply, res);
         }
     }
+    if (reply.too_large) {
+        return API_RESPONSE_TOO_LARGE;
+    }
+    *out = res;
+    return API_OK;
+}
+
+bool kv_lease_exists(const struct kv *kv, int64_t id)
+{
+    return lease_find(kv, id) != NULL;
+}
+
+static int compare_slots(const void *a, const void *b)
+{
+    const struct lease_slot *x = a;
+    const struct lease_slot *y = b;
+
+    if (x->deadline_ms != y->deadline_ms) {
+        return x->deadline_ms < y->deadline_ms ? -1 : 1;
+    }
+    return x->lease->id < y->lease->id ? -1 : x->lease->id > y->lease->id;
+}
+
+/* In order of their deadlines. */
+static void add_leases(struct reply *reply, const struct lease_slot *slots, size_t n,
+                       Etcdserverpb__LeaseLeasesResponse *res)
+{
+    Etcdserverpb__LeaseStatus *items = reply_alloc(reply, n * sizeof(items[0]));
+
+    res->leases = reply_alloc(reply, n * sizeof(res->leases[0]));
+    for (size_t i = 0; i < n && !reply->too_large; i++) {
+        etcdserverpb__lease_status__init(&items[i]);
+        items[i].id = slots[i].lease->id;
+        res->leases[res->n_leases++] = &items[i];
+    }
+}
+
+enum api_status kv_leases(const struct kv *kv, struct arena *arena,
+                          Etcdserverpb__LeaseLeasesResponse **out)
+{
+    const struct leases *leases = &kv->leases;
+    struct reply reply = reply_for(arena);
+    Etcdserverpb__LeaseLeasesResponse *res =
+        reply_message(&reply, &etcdserverpb__lease_leases_response__descriptor);
+    struct lease_slot *slots = mem_alloc(leases->n * sizeof(slots[0]));
+    size_t n = 0;
+
+    for (size_t i = 0; i < leases->n; i++) {
+        if (!lease_is_due(kv, leases->heap[i].lease)) {
+            slots[n++] = leases->heap[i];
+        }
+    }
+    qsort(slots, n, sizeof(slots[0]), compare_slots);
+    if (res != NULL) {
+        add_leases(&reply, slots, n, res);
+    }
+    free(slots);
     if (reply.too_large) {
         return API_RESPONSE_TOO_LARGE;
     }

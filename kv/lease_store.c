@@ -24,7 +24,7 @@ static bool load_row(struct kv *kv, sqlite3_stmt *stmt)
     };
 
     if (hash_lease(&row) != (uint64_t)sqlite3_column_int64(stmt, 3) || row.id == 0 ||
-        row.ttl <= 0 || row.ttl > LEASE_TTL_MAX) {
+        row.ttl <= 0 || row.ttl > KV_LEASE_TTL_MAX) {
         return false;
     }
     lease_add(kv, row.id, row.ttl, row.deadline_ms)->stored = true;

@@ -11,6 +11,13 @@ void rpc_delete_range(struct call *call);
 void rpc_txn(struct call *call);
 void rpc_compact(struct call *call);
 
+/* rpc_lease.c */
+void rpc_lease_grant(struct call *call);
+void rpc_lease_revoke(struct call *call);
+void rpc_lease_keep_alive(struct call *call);
+void rpc_lease_time_to_live(struct call *call);
+void rpc_lease_leases(struct call *call);
+
 /* rpc_cluster.c */
 void rpc_member_list(struct call *call);
 

@@ -224,6 +224,7 @@ static void open_machine(struct node *node)
     node->machine = machine_open(&options);
     raftlog_get_status(node->log, &node->status);
     calls_init(&node->calls, now_ms);
+    renewals_init(&node->renewals, node->machine, options.request_max);
     upkeep_init(&node->upkeep, node);
     publisher_init(&node->publisher, node->machine, node->env, node->config,
                    node->members.self, node->dir.identity.store_id);
@@ -339,6 +340,7 @@ void node_close(struct node *node)
     machine_close(node->machine);
     if (whole) {
         calls_close(&node->calls);
+        renewals_close(&node->renewals);
         publisher_close(&node->publisher);
     }
     raftlog_close(node->log);

@@ -15,6 +15,7 @@
 #include "node/peer.h"
 #include "node/probe.h"
 #include "node/publish.h"
+#include "node/renewals.h"
 #include "node/upkeep.h"
 
 /*   STARTING --own announcement applied--> SERVING --node_stop--> STOPPING --> STOPPED
@@ -46,6 +47,7 @@ struct node {
     struct diverge diverge;
     struct publisher publisher;
     struct calls calls;
+    struct renewals renewals;
     struct probes probes;
     struct upkeep upkeep;
     struct conns *conns;

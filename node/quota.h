@@ -16,6 +16,7 @@ enum api_status quota_check(const struct kv_stats *stats, int64_t quota, size_t 
 
 /* About the bytes that a request adds. */
 size_t quota_cost_put(const Etcdserverpb__PutRequest *req);
+#define QUOTA_COST_LEASE 64
 size_t quota_cost_txn(const Etcdserverpb__TxnRequest *req);
 
 #endif

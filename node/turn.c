@@ -3,6 +3,7 @@
  *
  *  1. What arrived: frames of other members step the log; complete requests are checked
  *     and become commands, read gates or answers; the turn's commands become one entry.
+ *     While there are leases, time may ask for an entry, too.
  *  2. The log: timers, one disk write, frames for the other members.
  *  3. Apply: what a quorum has on disk. Opens read gates.
  *  4. Answers: commands that were applied, gates that opened, pages of long reads. What
@@ -15,6 +16,7 @@
  *
  * Frames that upkeep gathers leave with the next turn's output. */
 #include "base/check.h"
+#include "node/lessor.h"
 #include "node/node_parts.h"
 
 #define STOP_MS              4500 /* with the leaving of the process: 5 s */
@@ -118,8 +120,10 @@ void node_turn(struct node *node)
     }
     peers_receive(node->peers, now_ms);
     calls_start(&node->calls);
+    renewals_submit(&node->renewals);
     publisher_continue(&node->publisher, now_ms);
     machine_propose(node->machine, now_ms);
+    lessor_propose(node->log, node->kv);
 
     raftlog_turn(node->log);
     raftlog_get_status(node->log, &node->status);
@@ -131,6 +135,7 @@ void node_turn(struct node *node)
     }
 
     machine_answer(node->machine, now_ms);
+    more |= renewals_wait(&node->renewals);
     more |= calls_continue(&node->calls, now_ms);
     probes_continue(&node->probes, now_ms);
     open_doors(node);
@@ -154,8 +159,10 @@ void node_turn(struct node *node)
 
 uint64_t node_deadline_ms(const struct node *node)
 {
+    uint64_t now_ms = env_mono_ms(node->env);
     const uint64_t deadlines[] = {
         raftlog_deadline_ms(node->log),
+        lessor_deadline_ms(node->log, node->kv, now_ms),
         machine_deadline_ms(node->machine),
         calls_deadline_ms(&node->calls),
         conns_deadline_ms(node->conns),

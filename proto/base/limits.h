@@ -71,15 +71,19 @@
 #define LIMIT_MEMBERS           9
 
 /* The member. */
-#define DISK_SPACE_MIN       (256 * MIB) /* a new member starts with at least this */
-#define LIMIT_PEER_STRANGERS 32          /* peer connections before their handshake */
-#define LIMIT_PEER_HELLO     (4 * KIB)   /* a hello frame */
-#define LIMIT_APPLY_BYTES    (4 * MIB)   /* payload in one SQLite transaction */
-#define LIMIT_SCAN_STEPS     8           /* pages of long reads in one turn */
-#define LIMIT_CLIENT_UNSENT  (16 * MIB)  /* of one connection; its reads wait above it */
-#define LIMIT_STREAM_UNSENT  (64 * KIB)  /* of one stream; nothing is added above it */
-#define LIMIT_UNSENT_BYTES   (256 * MIB) /* of replies; above it long reads wait */
-#define LIMIT_IDLE_CALLS     1024        /* ended calls kept for reuse */
+#define DISK_SPACE_MIN        (256 * MIB) /* a new member starts with at least this */
+#define LIMIT_PEER_STRANGERS  32          /* peer connections before their handshake */
+#define LIMIT_PEER_HELLO      (4 * KIB)   /* a hello frame */
+#define LIMIT_APPLY_BYTES     (4 * MIB)   /* payload in one SQLite transaction */
+#define LIMIT_SCAN_STEPS      8           /* pages of long reads in one turn */
+#define LIMIT_CLIENT_UNSENT   (16 * MIB)  /* of one connection; its reads wait above it */
+#define LIMIT_STREAM_UNSENT   (64 * KIB)  /* of one stream; nothing is added above it */
+#define LIMIT_UNSENT_BYTES    (256 * MIB) /* of replies; above it long reads wait */
+#define LIMIT_IDLE_CALLS      1024        /* ended calls kept for reuse */
+#define LIMIT_RENEW_IDS       1024        /* leases renewed by one command */
+#define LIMIT_RENEW_BATCHES   16          /* such commands on their way, unless full */
+#define LIMIT_RENEWALS        1048576 /* keep-alives that wait for their answers ... */
+#define LIMIT_STREAM_RENEWALS 131072  /* ... and of one stream */
 
 /* The state machine. */
 #define LIMIT_WAL_BYTES      (128 * MIB) /* proposals are held back above this */
