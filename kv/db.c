@@ -9,6 +9,9 @@
 
 #define BUSY_MS 5000 /* for a person with sqlite3 on the live file */
 
+/* What history_row reads. */
+#define ROW "seq, rev, prev, created, number, lease, checksum, key, value"
+
 static const char *const texts[DB_NSTMTS] = {
     [DB_BEGIN] = "BEGIN IMMEDIATE",
     [DB_COMMIT] = "COMMIT",
@@ -23,12 +26,12 @@ static const char *const texts[DB_NSTMTS] = {
                       " WHERE id = 1",
     [DB_APPEND] = "INSERT INTO history (seq, rev, prev, created, number, lease, checksum,"
                   " key, value) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-    [DB_FETCH] = "SELECT seq, rev, prev, created, number, lease, checksum, key, value"
-                 " FROM history WHERE seq = ?1",
+    [DB_FETCH] = "SELECT " ROW " FROM history WHERE seq = ?1",
+    [DB_FETCH_OLD] = "SELECT " ROW " FROM history WHERE seq = ?1",
+    [DB_SEEK] = "SELECT seq, rev FROM history WHERE seq >= ?1 ORDER BY seq LIMIT 1",
     [DB_LOAD] = "SELECT seq, rev, prev, created, number, lease, key FROM history"
                 " ORDER BY seq",
-    [DB_RESCAN] = "SELECT seq, rev, prev, created, number, lease, checksum, key, value"
-                  " FROM history WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+    [DB_FOLLOW] = "SELECT " ROW " FROM history WHERE seq > ?1 ORDER BY seq LIMIT ?2",
     [DB_WALK] = "SELECT seq, rev, prev, number, key FROM history WHERE seq > ?1"
                 " ORDER BY seq LIMIT ?2",
     [DB_SUM] = "SELECT checksum FROM history WHERE seq = ?1",

@@ -18,9 +18,11 @@ enum db_stmt {
     DB_META_STORE,
     DB_APPEND,
     DB_FETCH,
-    DB_LOAD,   /* all rows without their values */
-    DB_RESCAN, /* rows after one, whole */
-    DB_WALK,   /* rows after one, as compaction needs them */
+    DB_FETCH_OLD, /* the same, while a row of DB_FETCH is in use */
+    DB_SEEK,      /* the first row at or after one: seq and rev */
+    DB_LOAD,      /* all rows without their values */
+    DB_FOLLOW,    /* rows after one, whole */
+    DB_WALK,      /* rows after one, as compaction needs them */
     DB_SUM,
     DB_REMOVE,
     DB_MEMBER_STORE,

@@ -58,9 +58,10 @@ static void pin(struct kv *kv)
     }
 }
 
-bool history_read(struct kv *kv, struct slice name, int64_t seq, struct row *row)
+static bool read_row(struct kv *kv, enum db_stmt which, struct slice name, int64_t seq,
+                     struct row *row)
 {
-    sqlite3_stmt *stmt = kv->db.stmts[DB_FETCH];
+    sqlite3_stmt *stmt = kv->db.stmts[which];
     int step;
 
     *row = (struct row){.seq = seq, .key = name};
@@ -85,9 +86,77 @@ bool history_read(struct kv *kv, struct slice name, int64_t seq, struct row *row
     return false;
 }
 
+bool history_read(struct kv *kv, struct slice name, int64_t seq, struct row *row)
+{
+    return read_row(kv, DB_FETCH, name, seq, row);
+}
+
 void history_release(struct kv *kv)
 {
     sqlite3_reset(kv->db.stmts[DB_FETCH]);
+}
+
+bool history_read_old(struct kv *kv, struct slice name, int64_t seq, struct row *row)
+{
+    return read_row(kv, DB_FETCH_OLD, name, seq, row);
+}
+
+void history_release_old(struct kv *kv)
+{
+    sqlite3_reset(kv->db.stmts[DB_FETCH_OLD]);
+}
+
+/* The first row at or after *seq, and its revision; false: there is none. */
+static bool seek(struct kv *kv, int64_t *seq, int64_t *rev)
+{
+    sqlite3_stmt *stmt = kv->db.stmts[DB_SEEK];
+    int step;
+
+    sqlite3_bind_int64(stmt, 1, *seq);
+    step = sqlite3_step(stmt);
+    if (step == SQLITE_ROW) {
+        *seq = sqlite3_column_int64(stmt, 0);
+        *rev = sqlite3_column_int64(stmt, 1);
+    } else if (step != SQLITE_DONE) {
+        kv_fail_db(kv, "look for a revision");
+    }
+    sqlite3_reset(stmt);
+    return step == SQLITE_ROW;
+}
+
+/* Revisions from 2 on have a row each at least, which bounds where rev begins; where they
+ * have one each, nothing is looked for. */
+int64_t history_before(struct kv *kv, int64_t rev)
+{
+    int64_t low = rev > 1 ? rev - 1 : 1;
+    int64_t high = kv->meta.seq - (kv->meta.revision - rev);
+
+    pin(kv);
+    while (low < high && !kv->dead) {
+        int64_t middle = low + (high - low) / 2;
+        int64_t seq = middle;
+        int64_t at = 0;
+
+        if (!seek(kv, &seq, &at) || at >= rev) {
+            high = middle;
+        } else {
+            low = seq + 1;
+        }
+    }
+    return low - 1;
+}
+
+sqlite3_stmt *history_follow(struct kv *kv, int64_t seq, size_t limit)
+{
+    sqlite3_stmt *stmt = kv->db.stmts[DB_FOLLOW];
+
+    if (kv->dead) {
+        return NULL;
+    }
+    pin(kv);
+    sqlite3_bind_int64(stmt, 1, seq);
+    sqlite3_bind_int64(stmt, 2, (int64_t)limit);
+    return stmt;
 }
 
 void history_unpin(struct kv *kv)

@@ -205,6 +205,22 @@ bool key_is_live_at(const struct key *key, int64_t rev)
     return n > 0 && !mark_is_tombstone(&key->past->at[n - 1]);
 }
 
+int64_t key_row_after(const struct key *key, int64_t rev, int64_t seq)
+{
+    const struct key_past *past = key->past;
+    uint32_t n = past_upto(past, rev - 1);
+
+    for (; past != NULL && n < past->n; n++) {
+        int64_t row =
+            mark_is_tombstone(&past->at[n]) ? -past->at[n].seq : past->at[n].seq;
+
+        if (row > seq) {
+            return row;
+        }
+    }
+    return key->rev >= rev && key->seq > seq ? key->seq : 0;
+}
+
 size_t key_n_versions(const struct key *key)
 {
     return 1 + (key->past != NULL ? key->past->n : 0);

@@ -63,6 +63,9 @@ bool key_accepts(const struct key *key, const struct version *version);
 bool key_at(const struct key *key, int64_t rev, struct version *out);
 bool key_is_live_at(const struct key *key, int64_t rev);
 
+/* Row of the oldest version at or above rev whose row comes after seq; 0: none. */
+int64_t key_row_after(const struct key *key, int64_t rev, int64_t seq);
+
 size_t key_n_versions(const struct key *key);
 
 /* Forgets what a compaction at rev removes: versions superseded at or below rev, and the

@@ -149,6 +149,7 @@ void kv_close(struct kv *kv)
     compact_close(kv);
     members_close(kv);
     leases_close(&kv->leases);
+    watches_close(kv);
     index_close(&kv->index);
     arena_close(&kv->command);
     free(kv);

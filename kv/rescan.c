@@ -21,7 +21,7 @@ void rescan_removed(struct kv *kv, int64_t seq, uint64_t hash)
 bool kv_rescan_step(struct kv *kv)
 {
     struct rescan *r = &kv->rescan;
-    sqlite3_stmt *stmt = kv->db.stmts[DB_RESCAN];
+    sqlite3_stmt *stmt = kv->db.stmts[DB_FOLLOW];
     bool good = true;
     int n = 0;
     int step = SQLITE_DONE;

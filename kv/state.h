@@ -13,6 +13,7 @@
 #include "kv/member.h"
 #include "kv/meta.h"
 #include "kv/rescan.h"
+#include "kv/watches.h"
 
 struct kv {
     struct env *env;
@@ -34,6 +35,7 @@ struct kv {
     struct checkpoint checkpoint;
     struct durable durable;
     struct rescan rescan;
+    struct watches watches;
 };
 
 /* The state can no longer follow the log: says what failed in one line and stops the

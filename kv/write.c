@@ -57,6 +57,7 @@ static void append(struct write *write, struct key *old, struct index_place *pla
 
     row->rev = write->rev;
     version.seq = history_append(kv, row);
+    watches_note(kv, row);
     key = index_add(&kv->index, place, row->key, &version);
     if (row->lease != old_lease) {
         if (old_lease != 0) {

@@ -101,6 +101,21 @@
 #define LIMIT_EXPIRE_WORK  256 /* leases and keys that an entry removes as due */
 #define LIMIT_RESCAN_SLICE 256 /* rows that a step of the rescan reads */
 
+/* Watches. */
+#define LIMIT_WATCH_RING       (16 * MIB)  /* recent events that all watches share */
+#define LIMIT_WATCH_BATCH      (512 * KIB) /* a batch ends with the revision beyond it */
+#define LIMIT_WATCH_BATCH_REVS 1000        /* revisions in one batch */
+#define LIMIT_WATCH_STEPS      8192        /* events of the ring that one pull visits */
+#define LIMIT_WATCH_ROWS       1024        /* rows of history read in one turn */
+#define LIMIT_WATCH_ROW_BYTES  (2 * MIB)   /* of events found in them */
+#define LIMIT_WATCH_FEED       (8 * MIB)   /* sent to all streams in one turn */
+#define LIMIT_WATCH_SENDS      8192        /* the same, in responses */
+#define LIMIT_WATCH_RELEASES   4096        /* watchers of ended streams freed in a turn */
+#define LIMIT_STREAM_WATCHERS  131072      /* of one stream */
+#define LIMIT_CLIENT_WATCHERS  262144      /* of one connection */
+#define LIMIT_WATCHERS         1048576     /* of one member */
+#define LIMIT_WATCH_RANGES     (256 * MIB) /* memory of the distinct ranges watched */
+
 /* kvctl. */
 #define LIMIT_ENDPOINTS    64
 #define LIMIT_CLIENT_SEND  (64 * MIB) /* one request; the server has its own limit */
