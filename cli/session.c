@@ -2,9 +2,11 @@
 #include "cli/session.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/limits.h"
 #include "base/mem.h"
+#include "cli/exit.h"
 
 #define FIELD(name) offsetof(struct settings, name)
 
@@ -78,13 +80,21 @@ static void trace_to_stderr(void *owner, const char *line)
 struct client *session_client_of(struct session *session,
                                  const struct endpoint *endpoints, size_t n)
 {
-    return client_open(&(struct client_options){
+    struct client_options options = {
         .endpoints = endpoints,
         .n_endpoints = n,
         .dial_timeout_ms = session->settings.dial_timeout_ms,
         .command_timeout_ms = session->settings.command_timeout_ms,
         .trace = session->settings.debug ? trace_to_stderr : NULL,
-    });
+    };
+    struct client *client;
+    struct err err;
+
+    if (client_open(&options, &client, &err) != 0) {
+        fprintf(stderr, "kvctl: %s\n", err.text); /* the system is out of everything */
+        exit(EXIT_ERROR);
+    }
+    return client;
 }
 
 struct client *session_client(struct session *session)

@@ -184,9 +184,26 @@ void input_take(struct wire_call *call, struct slice bytes)
             break;
         }
     }
-    if (!list_empty(&call->ungranted_link)) {
+    if (!list_empty(&call->ungranted_link) || call->paused) {
         call->held += len;
     } else {
         nghttp2_session_consume_stream(wire->ng, call->id, len);
+    }
+}
+
+/* ---- public ---- */
+
+void wire_pause(struct wire_call *call)
+{
+    CHECK(call->wire->side == WIRE_CLIENT);
+    call->paused = true;
+}
+
+void wire_resume(struct wire_call *call)
+{
+    call->paused = false;
+    if (call->held > 0) {
+        nghttp2_session_consume_stream(call->wire->ng, call->id, call->held);
+        call->held = 0;
     }
 }

@@ -72,6 +72,7 @@ struct wire_call {
     struct buf in;     /* a message that is not complete, with its prefix */
     size_t grant;      /* bytes of wire->granted that are ours */
     size_t held;       /* bytes received and not yet given back to the stream's window */
+    bool paused;       /* client: bytes received are held */
     bool announced;    /* the owner knows the call */
     bool deaf;         /* input is dropped: refused, failed, reset or over */
     bool in_ended;     /* the other side's END_STREAM came */

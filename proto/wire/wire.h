@@ -100,7 +100,7 @@ struct wire *wire_of(struct wire_call *call);
 uint8_t *wire_message_begin(struct wire_call *call, size_t size);
 /* The same with a copy. ERR_FULL where wire_message_begin gives NULL. */
 int wire_send(struct wire_call *call, struct slice message);
-size_t wire_queued(const struct wire_call *call); /* unsent bytes */
+size_t wire_queued(const struct wire_call *call);   /* unsent bytes */
 size_t wire_queued_in_all(const struct wire *wire); /* of all calls of the connection */
 
 /* ---- server ---- */
@@ -125,5 +125,10 @@ void wire_half_close(struct wire_call *call);
 /* Cancels: RST_STREAM(CANCEL). */
 void wire_reset(struct wire_call *call);
 void wire_ping(struct wire *wire);
+
+/* The other side may fill the stream's window and then has to wait, until resumed. What
+ * it sent before still comes. */
+void wire_pause(struct wire_call *call);
+void wire_resume(struct wire_call *call);
 
 #endif

@@ -19,6 +19,7 @@ static struct script_server a, b;
 static struct client *client_of(int first, int second)
 {
     struct endpoint endpoints[2];
+    struct client *client;
     char text[64];
     size_t n = 0;
 
@@ -32,10 +33,13 @@ static struct client *client_of(int first, int second)
     }
     arena_init(&arena, MIB);
     err = (struct err){0};
-    return client_open(&(struct client_options){.endpoints = endpoints,
-                                                .n_endpoints = n,
-                                                .dial_timeout_ms = 2000,
-                                                .command_timeout_ms = 700});
+    cr_assert_eq(client_open(&(struct client_options){.endpoints = endpoints,
+                                                      .n_endpoints = n,
+                                                      .dial_timeout_ms = 2000,
+                                                      .command_timeout_ms = 700},
+                             &client, &err),
+                 0);
+    return client;
 }
 
 static int get(struct client *client)
