@@ -8,25 +8,6 @@
 #include "cli/command.h"
 #include "cli/lib/socket.h"
 
-#define METHOD(rpc, type, only_reads)                                                    \
-    {                                                                                    \
-        .path = "/etcdserverpb.Lease/" rpc, .name = rpc,                                 \
-        .reply = &etcdserverpb__##type##__descriptor, .reads = (only_reads)              \
-    }
-
-static const struct client_method lease_grant =
-    METHOD("LeaseGrant", lease_grant_response, false);
-static const struct client_method lease_revoke =
-    METHOD("LeaseRevoke", lease_revoke_response, false);
-static const struct client_method lease_time_to_live =
-    METHOD("LeaseTimeToLive", lease_time_to_live_response, true);
-static const struct client_method lease_leases =
-    METHOD("LeaseLeases", lease_leases_response, true);
-/* A stream; with one request it is a call like the others. Renewing twice does no harm.
- */
-static const struct client_method lease_keep_alive =
-    METHOD("LeaseKeepAlive", lease_keep_alive_response, true);
-
 struct lease_options {
     int64_t id;
     bool keys;
@@ -79,7 +60,7 @@ static enum exit_code run_grant(struct session *session, const void *values,
         return EXIT_ARGUMENTS;
     }
     request.id = options->id;
-    rc = session_call(session, &lease_grant, &request.base, &res, err);
+    rc = session_call(session, &client_lease_grant, &request.base, &res, err);
     if (rc == 0) {
         print_lease_grant(&session->printer, res);
     }
@@ -124,7 +105,7 @@ static enum exit_code run_revoke(struct session *session, const void *values,
     if (parse_id(args[0], &request.id, err) != 0) {
         return EXIT_ARGUMENTS;
     }
-    rc = session_call(session, &lease_revoke, &request.base, &res, err);
+    rc = session_call(session, &client_lease_revoke, &request.base, &res, err);
     if (rc == 0) {
         print_lease_revoke(&session->printer, request.id, res);
     }
@@ -158,7 +139,7 @@ static enum exit_code run_timetolive(struct session *session, const void *values
         return EXIT_ARGUMENTS;
     }
     request.keys = options->keys;
-    rc = session_call(session, &lease_time_to_live, &request.base, &res, err);
+    rc = session_call(session, &client_lease_time_to_live, &request.base, &res, err);
     if (rc == 0) {
         print_lease_ttl(&session->printer, res, options->keys);
     }
@@ -191,7 +172,7 @@ static enum exit_code run_list(struct session *session, const void *values,
 {
     Etcdserverpb__LeaseLeasesRequest request = ETCDSERVERPB__LEASE_LEASES_REQUEST__INIT;
     Etcdserverpb__LeaseLeasesResponse *res;
-    int rc = session_call(session, &lease_leases, &request.base, &res, err);
+    int rc = session_call(session, &client_lease_leases, &request.base, &res, err);
 
     (void)values;
     (void)args;
@@ -232,8 +213,8 @@ static int keep_alive(struct session *session, int64_t id, int64_t *ttl_s,
 
     arena_init(&arena, session->arena.max);
     request.id = id;
-    rc = client_call(session_client(session), &lease_keep_alive, &request.base, &arena,
-                     &res, err);
+    rc = client_call(session_client(session), &client_lease_keep_alive, &request.base,
+                     &arena, &res, err);
     if (rc == 0) {
         *ttl_s = res->ttl;
         if (res->ttl > 0) {

@@ -41,7 +41,7 @@ static enum exit_code run_list(struct session *session, const void *values,
 
     request.prefix = binary_of_text(n_args > 0 ? args[0] : "");
     request.limit = options->limit;
-    rc = call(session, &lock_list, &request.base, &res, err);
+    rc = call(session, &client_lock_list, &request.base, &res, err);
     if (rc == 0) {
         print_locks(&session->printer, res);
     }
@@ -75,7 +75,7 @@ static int inspect(struct session *session, const char *name,
     Kvd__V1__LockInspectRequest request = KVD__V1__LOCK_INSPECT_REQUEST__INIT;
 
     request.name = binary_of_text(name);
-    return call(session, &lock_inspect, &request.base, res, err);
+    return call(session, &client_lock_inspect, &request.base, res, err);
 }
 
 static enum exit_code run_show(struct session *session, const void *values,
@@ -157,7 +157,7 @@ static enum exit_code run_release(struct session *session, const void *values,
     request.name = binary_of_text(args[0]);
     request.token = options->token;
     request.reason = (char *)options->reason;
-    rc = call(session, &lock_force_release, &request.base, &res, err);
+    rc = call(session, &client_lock_force_release, &request.base, &res, err);
     if (rc == 0) {
         fprintf(session->printer.out, "released %s, token %" PRId64 "\n", args[0],
                 options->token);

@@ -44,7 +44,7 @@ int fence_check_server(struct session *session, const Kvd__V1__Fence *fence,
         return 0;
     }
     request.name = fence->name;
-    rc = session_call(session, &lock_inspect, &request.base, &res, err);
+    rc = session_call(session, &client_lock_inspect, &request.base, &res, err);
     return rc == ERR_REFUSED ? lock_call_refused(session, "--fence", err) : rc;
 }
 

@@ -1,12 +1,8 @@
-/* The single calls of kvd's lock service, and what to say to a server that has none. */
+/* What to say to a server that has no lock service of kvd's. */
 #ifndef KVD_CLI_LOCK_CALLS_H
 #define KVD_CLI_LOCK_CALLS_H
 
 #include "cli/session.h"
-
-extern const struct client_method lock_list;
-extern const struct client_method lock_inspect;
-extern const struct client_method lock_force_release;
 
 /* After ERR_REFUSED: if the server has no lock service, ERR_UNSUPPORTED with a sentence
  * that says that `what` needs kvd; else ERR_REFUSED and err as it is. */
