@@ -34,6 +34,7 @@ enum row_source {
     ROW_PROCESS_DOUBLE,
     ROW_IS_LEADER, /* computed */
     ROW_FSYNC_MAX,
+    ROW_TIME_MAX, /* place: enum metric_time */
 };
 
 struct row {
@@ -108,6 +109,10 @@ static const struct row rows[] = {
     {"kvd_read_rounds_total", "counter", "Rounds that confirmed linearizable reads.",
      ROW_COUNTER, METRIC_READ_ROUNDS},
     {"kvd_turns_total", "counter", "Turns of the loop.", ROW_COUNTER, METRIC_TURNS},
+    {"kvd_long_turns_total", "counter", "Turns of the loop longer than 10 ms.",
+     ROW_COUNTER, METRIC_LONG_TURNS},
+    {"kvd_turn_max_seconds", "gauge", "Longest turn of the loop since start.",
+     ROW_TIME_MAX, METRIC_TIME_TURN},
     {"kvd_elections_total", "counter", "Elections this member stood in.", ROW_U64,
      HEALTH(log.elections)},
     {"kvd_term", "gauge", "Term of the log.", ROW_U64, HEALTH(log.term)},
@@ -195,6 +200,10 @@ static void add_row(struct buf *out, const struct row *row, const struct facts *
     case ROW_FSYNC_MAX:
         add_double(out, row->name,
                    (double)facts->health->log.fsync_max_ns / NS_PER_SECOND);
+        break;
+    case ROW_TIME_MAX:
+        add_double(out, row->name,
+                   (double)facts->metrics->times[row->place].max_ns / NS_PER_SECOND);
         break;
     }
 }
@@ -305,6 +314,14 @@ void metrics_time(struct metrics *m, enum metric_time which, uint64_t n, uint64_
     }
     histogram->buckets[bucket] += n;
     histogram->sum_ns += ns;
+    histogram->max_ns = ns / n > histogram->max_ns ? ns / n : histogram->max_ns;
+}
+
+void metrics_turn(struct metrics *m, uint64_t ns)
+{
+    metrics_add(m, METRIC_TURNS, 1);
+    metrics_add(m, METRIC_LONG_TURNS, ns > METRIC_LONG_TURN_NS);
+    metrics_time(m, METRIC_TIME_TURN, 1, ns);
 }
 
 void metrics_watch_log(struct metrics *m, const struct raftlog_status *status)

@@ -25,6 +25,7 @@ enum metric {
     METRIC_READ_ROUNDS,
     METRIC_LEADER_CHANGES,
     METRIC_TURNS,
+    METRIC_LONG_TURNS, /* over METRIC_LONG_TURN_NS */
     METRIC_RANGES,
     METRIC_PUTS,
     METRIC_DELETES,
@@ -41,12 +42,16 @@ enum metric_time {
     METRIC_NTIMES,
 };
 
+/* No turn should take longer: all calls wait meanwhile. */
+#define METRIC_LONG_TURN_NS UINT64_C(10000000)
+
 /* Durations by upper bound: 1 ms, 2 ms, 4 ms ... 8.192 s, then longer. */
-#define METRIC_BUCKETS    15
+#define METRIC_BUCKETS 15
 
 struct metric_histogram {
     uint64_t buckets[METRIC_BUCKETS];
     uint64_t sum_ns;
+    uint64_t max_ns;
 };
 
 struct metrics {
@@ -64,6 +69,9 @@ static inline void metrics_add(struct metrics *m, enum metric which, uint64_t n)
 
 /* n durations that took ns together; they count as equal. */
 void metrics_time(struct metrics *m, enum metric_time which, uint64_t n, uint64_t ns);
+
+/* A turn of the loop took so long. */
+void metrics_turn(struct metrics *m, uint64_t ns);
 
 /* Called once a turn: fsyncs that ended since the last call go to METRIC_TIME_FSYNC. */
 void metrics_watch_log(struct metrics *m, const struct raftlog_status *status);

@@ -148,10 +148,9 @@ void node_turn(struct node *node)
                        now_ms >= upkeep_deadline_ms(&node->upkeep))) {
         more |= upkeep_run(node, now_ms);
     }
-    metrics_add(&node->metrics, METRIC_TURNS, 1);
     node->metrics.counters[METRIC_READ_ROUNDS] = node->status.read_rounds;
     metrics_watch_log(&node->metrics, &node->status);
-    metrics_time(&node->metrics, METRIC_TIME_TURN, 1, env_mono_ns(node->env) - began_ns);
+    metrics_turn(&node->metrics, env_mono_ns(node->env) - began_ns);
     if (more) {
         node->env->ops->wake(node->env);
     }

@@ -1,9 +1,10 @@
 /* One HTTP/2 connection of the load generator.
  *
- * Happy path: connection_open connects and queues preface and settings; connection_send
- * queues HEADERS and DATA; connection_read takes replies apart and calls done for each
- * that ended, with what came of it. What can fail: the connection (connection_read and
- * connection_flush say false); the caller then calls connection_lose. */
+ * Happy path: connection_open connects and queues preface and settings; connection_call,
+ * or connection_start and connection_say, queue HEADERS and DATA; connection_read takes
+ * replies apart, calls heard for each message and done for each call that ended, with
+ * what came of it. What can fail: the connection (connection_read and connection_flush
+ * say false); the caller then calls connection_lose. */
 #include "tests/bench/connection.h"
 
 #include <arpa/inet.h>
@@ -20,6 +21,7 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "tests/bench/message.h"
 
 #define FRAME_HEAD     9
 #define FRAME_MAX      16384
@@ -30,29 +32,34 @@
 #define END_STREAM     1
 #define END_HEADERS    4
 #define ACK            1
+#define MESSAGE_LIMIT  (16 * MIB)
 
 static uint8_t read_buffer[READ_SIZE];
 
 /* ---- header blocks ---- */
 
-static nghttp2_nv field(const char *name, const char *value)
+static nghttp2_nv header(const char *name, const char *value, uint8_t flags)
 {
     return (nghttp2_nv){.name = (uint8_t *)name,
                         .value = (uint8_t *)value,
                         .namelen = strlen(name),
-                        .valuelen = strlen(value)};
+                        .valuelen = strlen(value),
+                        .flags = flags};
 }
 
-static void make_block(nghttp2_hd_deflater *deflater, const char *path,
+/* The path is never put into the table, so that blocks of all methods can be mixed. */
+static void make_block(nghttp2_hd_deflater *deflater, enum method method,
                        const char *authority, struct block *out)
 {
-    nghttp2_nv nv[] = {field(":method", "POST"),
-                       field(":scheme", "http"),
-                       field(":path", path),
-                       field(":authority", authority),
-                       field("te", "trailers"),
-                       field("user-agent", "kvd-load/1"),
-                       field("content-type", "application/grpc")};
+    nghttp2_nv nv[] = {
+        header(":method", "POST", 0),
+        header(":scheme", "http", 0),
+        header(":path", method_path(method), NGHTTP2_NV_FLAG_NO_INDEX),
+        header(":authority", authority, 0),
+        header("te", "trailers", 0),
+        header("user-agent", "kvd-load/1", 0),
+        header("content-type", "application/grpc", 0),
+    };
     ssize_t len =
         nghttp2_hd_deflate_hd(deflater, out->bytes, BLOCK_MAX, nv, ARRAY_LEN(nv));
 
@@ -60,22 +67,16 @@ static void make_block(nghttp2_hd_deflater *deflater, const char *path,
     out->len = (size_t)len;
 }
 
-void blocks_make(struct blocks *blocks, const char *authority,
-                 const enum shape_kind *kinds, size_t n_kinds)
+void blocks_make(struct blocks *blocks, const char *authority)
 {
-    nghttp2_hd_deflater *deflater;
+    for (int i = 0; i < METHOD_NMETHODS; i++) {
+        nghttp2_hd_deflater *deflater;
 
-    CHECK(n_kinds <= SHAPE_NKINDS);
-    memcpy(blocks->kinds, kinds, n_kinds * sizeof(kinds[0]));
-    blocks->n_kinds = n_kinds;
-    CHECK(nghttp2_hd_deflate_new(&deflater, 4096) == 0);
-    for (size_t i = 0; i < n_kinds; i++) {
-        make_block(deflater, shape_path(kinds[i]), authority, &blocks->first[kinds[i]]);
+        CHECK(nghttp2_hd_deflate_new(&deflater, 4096) == 0);
+        make_block(deflater, (enum method)i, authority, &blocks->first[i]);
+        make_block(deflater, (enum method)i, authority, &blocks->again[i]);
+        nghttp2_hd_deflate_del(deflater);
     }
-    for (size_t i = 0; i < n_kinds; i++) {
-        make_block(deflater, shape_path(kinds[i]), authority, &blocks->again[kinds[i]]);
-    }
-    nghttp2_hd_deflate_del(deflater);
 }
 
 /* ---- frames out ---- */
@@ -107,6 +108,11 @@ static void add_frame(struct connection *c, int type, int flags, int32_t stream,
         memcpy(to + FRAME_HEAD, payload, len);
     }
     buf_commit(&c->out, FRAME_HEAD + len);
+    if (!c->is_ready && c->ready != NULL) {
+        c->is_ready = true;
+        c->next_ready = *c->ready;
+        *c->ready = c;
+    }
 }
 
 static void add_u32_frame(struct connection *c, int type, int32_t stream, uint32_t value)
@@ -117,22 +123,22 @@ static void add_u32_frame(struct connection *c, int type, int32_t stream, uint32
     add_frame(c, type, 0, stream, payload, sizeof(payload));
 }
 
-/* Sends of body what the windows allow; returns how much. */
-static size_t send_body(struct connection *c, struct slot *slot, struct slice body)
+/* Sends of bytes what the windows allow; returns how much. */
+static size_t send_bytes(struct connection *c, struct slot *slot, struct slice bytes)
 {
     size_t sent = 0;
 
-    while (sent < body.len) {
+    while (sent < bytes.len) {
         int64_t room = c->window < slot->window ? c->window : slot->window;
-        size_t len = body.len - sent < FRAME_MAX ? body.len - sent : FRAME_MAX;
+        size_t len = bytes.len - sent < FRAME_MAX ? bytes.len - sent : FRAME_MAX;
         bool last;
 
         if (room <= 0) {
             break;
         }
         len = len < (size_t)room ? len : (size_t)room;
-        last = sent + len == body.len;
-        add_frame(c, NGHTTP2_DATA, last ? END_STREAM : 0, slot->stream, body.ptr + sent,
+        last = slot->ends && sent + len == bytes.len;
+        add_frame(c, NGHTTP2_DATA, last ? END_STREAM : 0, slot->stream, bytes.ptr + sent,
                   len);
         sent += len;
         c->window -= (int64_t)len;
@@ -144,7 +150,7 @@ static size_t send_body(struct connection *c, struct slot *slot, struct slice bo
 static void resume(struct connection *c, struct slot *slot)
 {
     if (slot->stream != 0 && buf_len(&slot->unsent) > 0) {
-        buf_consume(&slot->unsent, send_body(c, slot, buf_slice(&slot->unsent)));
+        buf_consume(&slot->unsent, send_bytes(c, slot, buf_slice(&slot->unsent)));
     }
 }
 
@@ -182,35 +188,48 @@ static void end_slot(struct connection *c, struct slot *slot, enum outcome outco
     c->done(c, slot, outcome);
 }
 
-void connection_send(struct connection *c, struct slot *slot, enum shape_kind kind,
-                     uint64_t number, uint64_t now_ns)
+void connection_start(struct connection *c, struct slot *slot, enum method method,
+                      uint64_t now_ns)
 {
-    bool first = c->n_sent < c->blocks->n_kinds;
-    const struct block *block = first ? &c->blocks->first[kind] : &c->blocks->again[kind];
-    struct slice body;
-    size_t sent;
+    bool first = c->next_stream == 1;
+    const struct block *block =
+        first ? &c->blocks->first[method] : &c->blocks->again[method];
 
     CHECK(slot->stream == 0 && c->fd >= 0);
-    CHECK(!first || kind == c->blocks->kinds[c->n_sent]);
     slot->stream = c->next_stream;
-    slot->kind = kind;
+    slot->method = method;
     slot->start_ns = now_ns;
     slot->window = c->stream_window;
+    slot->received = 0;
+    slot->ends = false;
+    slot->n_heard = 0;
+    slot->wrong = false;
     slot->status = -1;
     slot->text[0] = '\0';
-    buf_clear(&slot->reply);
-    slot->number = number;
-    shape_key(slot->key, number);
+    buf_clear(&slot->heard);
     c->next_stream += 2;
-    c->n_sent++;
     c->ring[(size_t)(slot->stream >> 1) % c->ring_size] = (uint16_t)(slot - c->slots);
-
     add_frame(c, NGHTTP2_HEADERS, END_HEADERS, slot->stream, block->bytes, block->len);
-    body = shape_request(c->shape, kind, slot->key);
-    sent = send_body(c, slot, body);
-    if (sent < body.len) {
-        CHECK(buf_append(&slot->unsent, body.ptr + sent, body.len - sent) == 0);
+}
+
+void connection_say(struct connection *c, struct slot *slot, struct slice message)
+{
+    size_t sent = 0;
+
+    if (buf_len(&slot->unsent) == 0) {
+        sent = send_bytes(c, slot, message);
     }
+    if (sent < message.len) {
+        CHECK(buf_append(&slot->unsent, message.ptr + sent, message.len - sent) == 0);
+    }
+}
+
+void connection_call(struct connection *c, struct slot *slot, enum method method,
+                     struct slice message, uint64_t now_ns)
+{
+    connection_start(c, slot, method, now_ns);
+    slot->ends = true;
+    connection_say(c, slot, message);
 }
 
 /* ---- frames in ---- */
@@ -259,8 +278,8 @@ static void conclude(struct connection *c, struct slot *slot)
 
     if (slot->status != 0) {
         outcome = OUTCOME_STATUS;
-    } else if (!shape_check(c->shape, slot->kind, slot->key, buf_slice(&slot->reply))) {
-        outcome = OUTCOME_SHAPE;
+    } else if (slot->wrong || slot->n_heard == 0 || buf_len(&slot->heard) > 0) {
+        outcome = OUTCOME_WRONG;
     }
     end_slot(c, slot, outcome);
 }
@@ -295,17 +314,58 @@ static void read_window(struct connection *c, int32_t stream, uint32_t more)
     }
 }
 
+/* Hands out the whole messages of bytes; returns what is left. */
+static struct slice read_messages(struct connection *c, struct slot *slot,
+                                  struct slice bytes)
+{
+    while (bytes.len >= MESSAGE_PREFIX && !slot->wrong) {
+        size_t len = get_u32(bytes.ptr + 1);
+
+        if (bytes.ptr[0] != 0 || len > MESSAGE_LIMIT) {
+            slot->wrong = true;
+            break;
+        }
+        if (bytes.len - MESSAGE_PREFIX < len) {
+            break;
+        }
+        slot->n_heard++;
+        if (!c->heard(c, slot, slice_of(bytes.ptr + MESSAGE_PREFIX, len))) {
+            slot->wrong = true;
+        }
+        bytes =
+            slice_of(bytes.ptr + MESSAGE_PREFIX + len, bytes.len - MESSAGE_PREFIX - len);
+    }
+    return bytes;
+}
+
+/* Gives the server its window back. */
+static void count_received(struct connection *c, int32_t stream, uint64_t *received,
+                           size_t len)
+{
+    *received += len;
+    if (*received > WINDOW_REFILL) {
+        add_u32_frame(c, NGHTTP2_WINDOW_UPDATE, stream, (uint32_t)*received);
+        *received = 0;
+    }
+}
+
 static void read_data(struct connection *c, struct slot *slot, struct slice payload)
 {
-    c->received += payload.len;
-    if (c->received > WINDOW_REFILL) {
-        add_u32_frame(c, NGHTTP2_WINDOW_UPDATE, 0, (uint32_t)c->received);
-        c->received = 0;
+    struct slice left;
+
+    count_received(c, 0, &c->received, payload.len);
+    if (slot == NULL || slot->wrong) {
+        return;
     }
-    if (slot != NULL) {
-        /* A reply beyond the limit stays cut and fails the check. */
-        (void)buf_append(&slot->reply, payload.ptr, payload.len);
+    count_received(c, slot->stream, &slot->received, payload.len);
+    if (buf_len(&slot->heard) == 0) {
+        left = read_messages(c, slot, payload);
+        CHECK(buf_append(&slot->heard, left.ptr, left.len) == 0);
+        return;
     }
+    CHECK(buf_append(&slot->heard, payload.ptr, payload.len) == 0);
+    left = read_messages(c, slot, buf_slice(&slot->heard));
+    buf_consume(&slot->heard, buf_len(&slot->heard) - left.len);
 }
 
 /* False: the connection is over or broken. */
@@ -423,8 +483,8 @@ void connection_init(struct connection *c, const char *address, size_t n_slots)
     c->ring_size = 4 * n_slots;
     c->ring = mem_zero(c->ring_size * sizeof(c->ring[0]));
     for (size_t i = 0; i < n_slots; i++) {
-        c->slots[i].unsent = BUF_INIT(16 * MIB);
-        c->slots[i].reply = BUF_INIT(16 * MIB);
+        c->slots[i].unsent = BUF_INIT(MESSAGE_LIMIT);
+        c->slots[i].heard = BUF_INIT(MESSAGE_LIMIT + MESSAGE_PREFIX + FRAME_MAX);
     }
 }
 
@@ -477,7 +537,6 @@ int connection_open(struct connection *c, struct err *err)
     c->window = WINDOW_DEFAULT;
     c->stream_window = WINDOW_DEFAULT;
     c->received = 0;
-    c->n_sent = 0;
     CHECK(buf_append(&c->out, preface, sizeof(preface) - 1) == 0);
     put_u32(settings + 2, WINDOW_OURS);
     add_frame(c, NGHTTP2_SETTINGS, 0, 0, settings, sizeof(settings));
@@ -511,7 +570,7 @@ void connection_close(struct connection *c)
     }
     for (size_t i = 0; i < c->n_slots; i++) {
         buf_close(&c->slots[i].unsent);
-        buf_close(&c->slots[i].reply);
+        buf_close(&c->slots[i].heard);
     }
     buf_close(&c->in);
     buf_close(&c->out);

@@ -9,43 +9,49 @@
 
 #include "base/buf.h"
 #include "base/err.h"
-#include "tests/bench/shape.h"
+#include "tests/bench/method.h"
 
 #define BLOCK_MAX 512
 
-/* Header blocks for one server: the first use of a path fills the HPACK table, later ones
- * refer to it. The first requests of a connection must go through the kinds in order. */
+/* Header blocks for one server: the first request of a connection fills the HPACK table,
+ * later ones refer to it. */
 struct blocks {
-    enum shape_kind kinds[SHAPE_NKINDS];
-    size_t n_kinds;
     struct block {
         uint8_t bytes[BLOCK_MAX];
         size_t len;
-    } first[SHAPE_NKINDS], again[SHAPE_NKINDS];
+    } first[METHOD_NMETHODS], again[METHOD_NMETHODS];
 };
 
-void blocks_make(struct blocks *blocks, const char *authority,
-                 const enum shape_kind *kinds, size_t n_kinds);
+void blocks_make(struct blocks *blocks, const char *authority);
 
-/* One request at a time. */
+/* Room for one call at a time. */
 struct slot {
     int32_t stream; /* 0: none is under way */
-    enum shape_kind kind;
+    enum method method;
     uint64_t start_ns;
-    uint64_t number; /* of the key */
-    char key[SHAPE_KEY_LEN];
-    struct buf unsent; /* of the request's body; the window is closed */
-    int64_t window;    /* of the stream, for sending */
-    struct buf reply;
-    int status; /* grpc-status; -1: none came */
+    uint64_t number;   /* the owner's */
+    void *owner;       /* the owner's */
+    struct buf unsent; /* the window is closed */
+    bool ends;         /* after what is unsent */
+    int64_t window;    /* for sending */
+    uint64_t received; /* bytes not yet given back to the server's window */
+    struct buf heard;  /* the start of a message */
+    unsigned n_heard;  /* whole messages */
+    bool wrong;        /* one of them was not what it must be */
+    int status;        /* grpc-status; -1: none came */
     char text[256];
 };
 
-enum outcome { OUTCOME_OK, OUTCOME_STATUS, OUTCOME_SHAPE, OUTCOME_RESET, OUTCOME_LOST };
+enum outcome { OUTCOME_OK, OUTCOME_STATUS, OUTCOME_WRONG, OUTCOME_RESET, OUTCOME_LOST };
 
 struct connection;
 
-/* The request of this slot is over; a new one may be sent. */
+/* A message of the server (without prefix); false: it is not what it must be, and the
+ * call will not end with OUTCOME_OK. */
+typedef bool (*connection_heard_cb)(struct connection *c, struct slot *slot,
+                                    struct slice message);
+
+/* The call of this slot is over; a new one may be made. */
 typedef void (*connection_done_cb)(struct connection *c, struct slot *slot,
                                    enum outcome outcome);
 
@@ -53,9 +59,14 @@ struct connection {
     int fd;              /* -1: not connected */
     const char *address; /* host:port */
     const struct blocks *blocks;
-    struct shape *shape;
+    connection_heard_cb heard;
     connection_done_cb done;
     void *owner;
+    unsigned role;             /* the owner's */
+    bool writable_wanted;      /* the owner's */
+    struct connection **ready; /* list of those with something to send; may be NULL */
+    struct connection *next_ready;
+    bool is_ready;
     nghttp2_hd_inflater *inflater;
     struct buf in;  /* the start of a frame */
     struct buf out; /* not yet taken by the socket */
@@ -67,19 +78,24 @@ struct connection {
     int64_t window;        /* of the connection, for sending */
     int64_t stream_window; /* of new streams, for sending */
     uint64_t received;     /* bytes not yet given back to the server's window */
-    uint64_t n_sent;       /* requests */
 };
 
 /* Memory only. */
 void connection_init(struct connection *c, const char *address, size_t n_slots);
 int connection_open(struct connection *c, struct err *err);
 
-/* Each request under way ends with OUTCOME_LOST; may be opened again. */
+/* Each call under way ends with OUTCOME_LOST; may be opened again. */
 void connection_lose(struct connection *c);
 void connection_close(struct connection *c);
 
-void connection_send(struct connection *c, struct slot *slot, enum shape_kind kind,
-                     uint64_t number, uint64_t now_ns);
+/* A call of one request; the message with its prefix. */
+void connection_call(struct connection *c, struct slot *slot, enum method method,
+                     struct slice message, uint64_t now_ns);
+
+/* A stream of requests: it stays open until the server ends it. */
+void connection_start(struct connection *c, struct slot *slot, enum method method,
+                      uint64_t now_ns);
+void connection_say(struct connection *c, struct slot *slot, struct slice message);
 
 /* The socket has something to read: false when the connection is over. */
 bool connection_read(struct connection *c);

@@ -7,41 +7,50 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "tests/bench/load.h"
 
-static const char *const mode_names[] = {
-    [MODE_FILL] = "fill",   [MODE_PUT] = "put", [MODE_RANGE] = "range",
-    [MODE_MIXED] = "mixed", [MODE_TXN] = "txn",
-};
-
-static const char help[] =
+static const char usage[] =
     "usage: load MODE --endpoints HOST:PORT[,HOST:PORT...] [options]\n"
     "\n"
-    "Closed-loop load on kvd or etcd: each stream of each connection has one request "
-    "under\n"
-    "way. Every reply is checked. The connections are spread over the endpoints.\n"
+    "Closed-loop load on kvd or etcd: a fixed number of requests is under way, and "
+    "every\n"
+    "reply is checked. The connections are spread over the endpoints.\n"
     "\n"
-    "modes:\n"
-    "  fill    put each key once, then end (the other modes but put want the keys "
-    "there)\n"
-    "  put     overwrite keys\n"
-    "  range   read single keys\n"
-    "  mixed   put and range\n"
-    "  txn     if the key exists, put\n"
+    "modes:\n";
+
+static const char options_help[] =
     "\n"
     "options:\n"
     "  --connections N    64\n"
-    "  --streams N        requests under way on one connection: 1\n"
+    "  --streams N        calls under way on one connection: 1\n"
     "  --value-size N     bytes: 256\n"
-    "  --keys N           10000\n"
+    "  --keys N           10000; for locks: how many names\n"
     "  --reads N          per cent, for mixed: 50\n"
     "  --serializable     reads without quorum\n"
+    "  --watchers N       for watch, dealt out to the keys: 1000\n"
+    "  --writers N        for watch, with a connection each: 1\n"
+    "  --leases N         for the modes of leases: 6400\n"
+    "  --depth N          for keep-alive, requests under way on one stream: 1\n"
+    "  --ttl N            seconds, of leases; for expire: until all end at once: 3600\n"
+    "  --hold             when all is set up, print \"ready\" and wait for the end of "
+    "stdin\n"
     "  --warm-up SECONDS  1\n"
     "  --seconds SECONDS  10\n"
     "  --seed N           1\n";
 
+static void print_help(FILE *out)
+{
+    fputs(usage, out);
+    for (size_t i = 0; i < n_modes; i++) {
+        fprintf(out, "  %-11s %s\n", modes[i]->name, modes[i]->help);
+    }
+    fputs(options_help, out);
+}
+
 _Noreturn static void wrong(const char *what, const char *value)
 {
-    fprintf(stderr, "load: %s: %s\n%s", what, value, help);
+    fprintf(stderr, "load: %s: %s\n", what, value);
+    print_help(stderr);
     exit(2);
 }
 
@@ -85,41 +94,62 @@ static void endpoints(struct options *options, char *list)
     }
 }
 
-static void mode(struct options *options, const char *name)
+static void pick_mode(struct options *options, const char *name)
 {
-    for (size_t i = 0; i < ARRAY_LEN(mode_names); i++) {
-        if (strcmp(name, mode_names[i]) == 0) {
-            options->mode = (enum load_mode)i;
-            options->mode_name = mode_names[i];
+    for (size_t i = 0; i < n_modes; i++) {
+        if (strcmp(name, modes[i]->name) == 0) {
+            options->mode = i;
             return;
         }
     }
     wrong("no such mode", name);
 }
 
-static void one_option(struct options *options, int which, char *value)
+/* The options with a number, by their letter for getopt. */
+static const struct {
+    int letter;
+    const char *name;
+    size_t place; /* in struct options */
+    uint64_t low;
+    uint64_t high;
+    uint64_t usual;
+} numbers[] = {
+    {'c', "connections", offsetof(struct options, connections), 1, 10000, 64},
+    {'s', "streams", offsetof(struct options, streams), 1, 1000, 1},
+    {'v', "value-size", offsetof(struct options, value_size), 0, 1500000, 256},
+    {'k', "keys", offsetof(struct options, keys), 1, UINT64_MAX / 2, 10000},
+    {'r', "reads", offsetof(struct options, reads), 0, 100, 50},
+    {'W', "watchers", offsetof(struct options, watchers), 1, 10000000, 1000},
+    {'p', "writers", offsetof(struct options, writers), 1, 10000, 1},
+    {'l', "leases", offsetof(struct options, leases), 1, 100000000, 6400},
+    {'q', "depth", offsetof(struct options, depth), 1, 1000, 1},
+    {'t', "ttl", offsetof(struct options, ttl), 1, UINT32_MAX, 3600},
+    {'x', "seed", offsetof(struct options, seed), 1, UINT32_MAX, 1},
+};
+
+static uint64_t *number_at(struct options *options, size_t which)
 {
-    switch (which) {
+    return (uint64_t *)((char *)options + numbers[which].place);
+}
+
+static void one_option(struct options *options, int letter, char *value)
+{
+    for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+        if (numbers[i].letter == letter) {
+            *number_at(options, i) =
+                number(numbers[i].name, value, numbers[i].low, numbers[i].high);
+            return;
+        }
+    }
+    switch (letter) {
     case 'e':
         endpoints(options, value);
         break;
-    case 'c':
-        options->connections = number("connections", value, 1, 10000);
-        break;
-    case 's':
-        options->streams = number("streams", value, 1, 1000);
-        break;
-    case 'v':
-        options->value_size = number("value-size", value, 0, 1500000);
-        break;
-    case 'k':
-        options->keys = number("keys", value, 1, UINT64_MAX / 2);
-        break;
-    case 'r':
-        options->reads = (unsigned)number("reads", value, 0, 100);
-        break;
     case 'S':
         options->serializable = true;
+        break;
+    case 'H':
+        options->hold = true;
         break;
     case 'w':
         options->warm_up_seconds = seconds("warm-up", value);
@@ -127,11 +157,8 @@ static void one_option(struct options *options, int which, char *value)
     case 'd':
         options->seconds = seconds("seconds", value);
         break;
-    case 'x':
-        options->seed = (unsigned)number("seed", value, 1, UINT32_MAX);
-        break;
     case 'h':
-        fputs(help, stdout);
+        print_help(stdout);
         exit(0);
     default:
         exit(2); /* getopt has said why */
@@ -140,37 +167,29 @@ static void one_option(struct options *options, int which, char *value)
 
 void options_parse(struct options *options, int argc, char **argv)
 {
-    static const struct option table[] = {
+    struct option table[ARRAY_LEN(numbers) + 7] = {
         {"endpoints", required_argument, NULL, 'e'},
-        {"connections", required_argument, NULL, 'c'},
-        {"streams", required_argument, NULL, 's'},
-        {"value-size", required_argument, NULL, 'v'},
-        {"keys", required_argument, NULL, 'k'},
-        {"reads", required_argument, NULL, 'r'},
         {"serializable", no_argument, NULL, 'S'},
+        {"hold", no_argument, NULL, 'H'},
         {"warm-up", required_argument, NULL, 'w'},
         {"seconds", required_argument, NULL, 'd'},
-        {"seed", required_argument, NULL, 'x'},
         {"help", no_argument, NULL, 'h'},
-        {0},
     };
-    int which;
+    int letter;
 
-    *options = (struct options){.connections = 64,
-                                .streams = 1,
-                                .value_size = 256,
-                                .keys = 10000,
-                                .reads = 50,
-                                .warm_up_seconds = 1,
-                                .seconds = 10,
-                                .seed = 1};
-    while ((which = getopt_long(argc, argv, "h", table, NULL)) >= 0) {
-        one_option(options, which, optarg);
+    *options = (struct options){.warm_up_seconds = 1, .seconds = 10};
+    for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+        *number_at(options, i) = numbers[i].usual;
+        table[6 + i] =
+            (struct option){numbers[i].name, required_argument, NULL, numbers[i].letter};
+    }
+    while ((letter = getopt_long(argc, argv, "h", table, NULL)) >= 0) {
+        one_option(options, letter, optarg);
     }
     if (optind + 1 != argc) {
         wrong("exactly one mode is needed", optind < argc ? argv[optind + 1] : "none");
     }
-    mode(options, argv[optind]);
+    pick_mode(options, argv[optind]);
     if (options->n_endpoints == 0) {
         wrong("--endpoints", "missing");
     }

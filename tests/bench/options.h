@@ -8,22 +8,25 @@
 
 #define OPTIONS_ENDPOINTS_MAX 16
 
-enum load_mode { MODE_FILL, MODE_PUT, MODE_RANGE, MODE_MIXED, MODE_TXN };
-
 struct options {
-    enum load_mode mode;
-    const char *mode_name;
+    size_t mode;                            /* place in modes */
     char *endpoints[OPTIONS_ENDPOINTS_MAX]; /* host:port, parts of argv */
     size_t n_endpoints;
-    size_t connections;
-    size_t streams; /* of one connection */
-    size_t value_size;
+    uint64_t connections;
+    uint64_t streams; /* of one connection */
+    uint64_t value_size;
     uint64_t keys;
-    unsigned reads; /* per cent, in mode mixed */
-    bool serializable;
+    uint64_t reads; /* per cent, in mode mixed */
+    uint64_t watchers;
+    uint64_t writers;
+    uint64_t leases;
+    uint64_t depth; /* keep-alives under way on one stream */
+    uint64_t ttl;   /* seconds */
+    uint64_t seed;
     double warm_up_seconds;
     double seconds;
-    unsigned seed;
+    bool serializable;
+    bool hold; /* until standard input ends, before the warm-up */
 };
 
 /* Prints what is wrong, or the help, and exits the process when there is nothing to do.

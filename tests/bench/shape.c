@@ -1,8 +1,7 @@
 /* Requests from templates, and the check of replies.
  *
  * The templates are packed once by protobuf-c; a request is a template with the key
- * written into its place. Replies are looked through field by field without unpacking,
- * which is several times cheaper: the generator must not be what is measured. */
+ * written into its place. */
 #include "tests/bench/shape.h"
 
 #include <stdio.h>
@@ -11,8 +10,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "rpc.pb-c.h"
-
-#define PREFIX 5
+#include "tests/bench/message.h"
 
 static const char placeholder[] = "bench/################";
 
@@ -23,25 +21,24 @@ static ProtobufCBinaryData binary(const void *bytes, size_t len)
     return (ProtobufCBinaryData){.data = (uint8_t *)bytes, .len = len};
 }
 
-static void make_template(struct shape *shape, enum shape_kind kind,
+static void make_template(struct shape *shape, enum method method,
                           const ProtobufCMessage *message)
 {
     size_t len = protobuf_c_message_get_packed_size(message);
-    uint8_t *bytes = mem_zero(PREFIX + len);
+    uint8_t *bytes = mem_zero(MESSAGE_PREFIX + len);
     const uint8_t *at = bytes;
 
-    for (int i = 0; i < 4; i++) {
-        bytes[4 - i] = (uint8_t)(len >> (8 * i));
-    }
-    protobuf_c_message_pack(message, bytes + PREFIX);
-    shape->templates[kind].bytes = bytes;
-    shape->templates[kind].len = PREFIX + len;
+    message_prefix(bytes, len);
+    protobuf_c_message_pack(message, bytes + MESSAGE_PREFIX);
+    shape->templates[method].bytes = bytes;
+    shape->templates[method].len = MESSAGE_PREFIX + len;
     for (int i = 0; i < 2; i++) {
-        at = memmem(at, (size_t)(bytes + PREFIX + len - at), placeholder, SHAPE_KEY_LEN);
+        at = memmem(at, (size_t)(bytes + MESSAGE_PREFIX + len - at), placeholder,
+                    SHAPE_KEY_LEN);
         if (at == NULL) {
             break;
         }
-        shape->templates[kind].keys_at[i] = (size_t)(at - bytes);
+        shape->templates[method].keys_at[i] = (size_t)(at - bytes);
         at += SHAPE_KEY_LEN;
     }
 }
@@ -63,11 +60,11 @@ void shape_open(struct shape *shape, size_t value_size, bool serializable)
     *shape = (struct shape){.value_size = value_size};
     put.key = binary(placeholder, SHAPE_KEY_LEN);
     put.value = binary(value, value_size);
-    make_template(shape, SHAPE_PUT, &put.base);
+    make_template(shape, METHOD_PUT, &put.base);
 
     range.key = binary(placeholder, SHAPE_KEY_LEN);
     range.serializable = serializable;
-    make_template(shape, SHAPE_RANGE, &range.base);
+    make_template(shape, METHOD_RANGE, &range.base);
 
     /* An update as clients make them: if the key exists, put. */
     compare.key = binary(placeholder, SHAPE_KEY_LEN);
@@ -80,26 +77,15 @@ void shape_open(struct shape *shape, size_t value_size, bool serializable)
     txn.compare = compares;
     txn.n_success = 1;
     txn.success = ops;
-    make_template(shape, SHAPE_TXN, &txn.base);
+    make_template(shape, METHOD_TXN, &txn.base);
     free(value);
 }
 
 void shape_close(struct shape *shape)
 {
-    for (int i = 0; i < SHAPE_NKINDS; i++) {
+    for (size_t i = 0; i < ARRAY_LEN(shape->templates); i++) {
         free(shape->templates[i].bytes);
     }
-}
-
-const char *shape_path(enum shape_kind kind)
-{
-    static const char *const paths[] = {
-        [SHAPE_PUT] = "/etcdserverpb.KV/Put",
-        [SHAPE_RANGE] = "/etcdserverpb.KV/Range",
-        [SHAPE_TXN] = "/etcdserverpb.KV/Txn",
-    };
-
-    return paths[kind];
 }
 
 void shape_key(char key[SHAPE_KEY_LEN], uint64_t number)
@@ -113,112 +99,84 @@ void shape_key(char key[SHAPE_KEY_LEN], uint64_t number)
     }
 }
 
-struct slice shape_request(struct shape *shape, enum shape_kind kind,
-                           const char key[SHAPE_KEY_LEN])
+bool shape_key_number(struct slice key, uint64_t *out)
 {
-    uint8_t *bytes = shape->templates[kind].bytes;
-
-    for (int i = 0; i < 2 && shape->templates[kind].keys_at[i] > 0; i++) {
-        memcpy(bytes + shape->templates[kind].keys_at[i], key, SHAPE_KEY_LEN);
+    *out = 0;
+    if (key.len != SHAPE_KEY_LEN || memcmp(key.ptr, "bench/", 6) != 0) {
+        return false;
     }
-    return slice_of(bytes, shape->templates[kind].len);
+    for (size_t i = 6; i < SHAPE_KEY_LEN; i++) {
+        uint8_t c = key.ptr[i];
+
+        if (!(c >= '0' && c <= '9') && !(c >= 'a' && c <= 'f')) {
+            return false;
+        }
+        *out = *out << 4 | (c <= '9' ? c - '0' : c - 'a' + 10u);
+    }
+    return true;
+}
+
+struct slice shape_request(struct shape *shape, enum method method, uint64_t key_number)
+{
+    uint8_t *bytes = shape->templates[method].bytes;
+    char key[SHAPE_KEY_LEN];
+
+    shape_key(key, key_number);
+    for (int i = 0; i < 2 && shape->templates[method].keys_at[i] > 0; i++) {
+        memcpy(bytes + shape->templates[method].keys_at[i], key, SHAPE_KEY_LEN);
+    }
+    return slice_of(bytes, shape->templates[method].len);
+}
+
+/* The value is the last field of a put. */
+struct slice shape_stamped_put(struct shape *shape, uint64_t key_number, uint64_t stamp)
+{
+    struct slice request = shape_request(shape, METHOD_PUT, key_number);
+
+    CHECK(shape->value_size >= SHAPE_STAMP_LEN);
+    memcpy(shape->templates[METHOD_PUT].bytes + request.len - shape->value_size, &stamp,
+           SHAPE_STAMP_LEN);
+    return request;
+}
+
+bool shape_stamp(struct slice value, uint64_t *out)
+{
+    if (value.len < SHAPE_STAMP_LEN) {
+        return false;
+    }
+    memcpy(out, value.ptr, SHAPE_STAMP_LEN);
+    return true;
 }
 
 /* ---- replies ---- */
 
-static bool take_varint(struct slice *in, uint64_t *out)
-{
-    *out = 0;
-    for (unsigned i = 0; i < 10 && i < in->len; i++) {
-        *out |= (uint64_t)(in->ptr[i] & 0x7f) << (7 * i);
-        if (in->ptr[i] < 0x80) {
-            *in = slice_of(in->ptr + i + 1, in->len - i - 1);
-            return true;
-        }
-    }
-    return false;
-}
-
-/* A field as it is passed: a number, or bytes. */
-struct found {
-    uint64_t number;
-    struct slice bytes;
-};
-
-/* The first field with this number; false when there is none or the message is broken. */
-static bool find(struct slice message, unsigned field, struct found *out)
-{
-    uint64_t tag;
-
-    while (take_varint(&message, &tag)) {
-        *out = (struct found){0};
-        if (!take_varint(&message, &out->number)) {
-            return false;
-        }
-        if ((tag & 7) == 2) {
-            if (out->number > message.len) {
-                return false;
-            }
-            out->bytes = slice_of(message.ptr, out->number);
-            message =
-                slice_of(message.ptr + out->number, message.len - (size_t)out->number);
-        } else if ((tag & 7) != 0) {
-            return false; /* no reply here has another type */
-        }
-        if (tag >> 3 == field) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool has_revision(struct slice message)
-{
-    struct found header;
-    struct found revision;
-
-    return find(message, 1, &header) && find(header.bytes, 3, &revision) &&
-           revision.number > 0;
-}
-
-static bool check_range(const struct shape *shape, const char key[SHAPE_KEY_LEN],
+static bool check_range(const struct shape *shape, uint64_t key_number,
                         struct slice message)
 {
-    struct found kv;
-    struct found field;
+    struct field kv;
+    struct field field;
+    uint64_t number;
 
-    return find(message, 4, &field) && field.number == 1 && find(message, 2, &kv) &&
-           find(kv.bytes, 1, &field) &&
-           slice_eq(field.bytes, slice_of(key, SHAPE_KEY_LEN)) &&
+    return message_find(message, 4, &field) && field.value == 1 &&
+           message_find(message, 2, &kv) && message_find(kv.bytes, 1, &field) &&
+           shape_key_number(field.bytes, &number) && number == key_number &&
            (shape->value_size == 0 ||
-            (find(kv.bytes, 5, &field) && field.bytes.len == shape->value_size));
+            (message_find(kv.bytes, 5, &field) && field.bytes.len == shape->value_size));
 }
 
-bool shape_check(const struct shape *shape, enum shape_kind kind,
-                 const char key[SHAPE_KEY_LEN], struct slice reply)
+bool shape_check(const struct shape *shape, enum method method, uint64_t key_number,
+                 struct slice message)
 {
-    struct slice message;
-    struct found field;
+    struct field field;
 
-    if (reply.len < PREFIX || reply.ptr[0] != 0) {
+    if (message_revision(message) == 0) {
         return false;
     }
-    message = slice_of(reply.ptr + PREFIX, reply.len - PREFIX);
-    if (message.len != ((size_t)reply.ptr[1] << 24 | (size_t)reply.ptr[2] << 16 |
-                        (size_t)reply.ptr[3] << 8 | reply.ptr[4]) ||
-        !has_revision(message)) {
-        return false;
+    if (method == METHOD_RANGE) {
+        return check_range(shape, key_number, message);
     }
-    switch (kind) {
-    case SHAPE_PUT:
-        return true;
-    case SHAPE_RANGE:
-        return check_range(shape, key, message);
-    case SHAPE_TXN: /* the key is there, so the put was made */
-        return find(message, 2, &field) && field.number == 1 &&
-               find(message, 3, &field) && find(field.bytes, 2, &field);
-    case SHAPE_NKINDS:
-        break;
-    }
-    UNREACHABLE();
+    /* Of a transaction: the key is there, so the put was made. */
+    return method == METHOD_PUT ||
+           (message_find(message, 2, &field) && field.value == 1 &&
+            message_find(message, 3, &field) && message_find(field.bytes, 2, &field));
 }

@@ -1,15 +1,16 @@
-/* What is asked and what must come back: the messages of the load, made from templates in
- * which only the key changes, and the check of each reply. */
+/* What is asked of keys and what must come back: requests made from templates in which
+ * only the key changes, and the check of each reply. */
 #ifndef KVD_TESTS_BENCH_SHAPE_H
 #define KVD_TESTS_BENCH_SHAPE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/slice.h"
+#include "tests/bench/method.h"
 
-enum shape_kind { SHAPE_PUT, SHAPE_RANGE, SHAPE_TXN, SHAPE_NKINDS };
-
-#define SHAPE_KEY_LEN 22 /* "bench/" and 16 hexadecimal digits */
+#define SHAPE_KEY_LEN   22 /* "bench/" and 16 hexadecimal digits */
+#define SHAPE_STAMP_LEN 8
 
 struct shape {
     size_t value_size;
@@ -17,23 +18,24 @@ struct shape {
         uint8_t *bytes; /* gRPC prefix and message */
         size_t len;
         size_t keys_at[2]; /* where the key goes; 0: nowhere */
-    } templates[SHAPE_NKINDS];
+    } templates[METHOD_TXN + 1];
 };
 
 void shape_open(struct shape *shape, size_t value_size, bool serializable);
 void shape_close(struct shape *shape);
 
-/* "/etcdserverpb.KV/Put" */
-const char *shape_path(enum shape_kind kind);
-
 void shape_key(char key[SHAPE_KEY_LEN], uint64_t number);
+bool shape_key_number(struct slice key, uint64_t *out);
 
-/* Writes the key into the template; valid until the next call. */
-struct slice shape_request(struct shape *shape, enum shape_kind kind,
-                           const char key[SHAPE_KEY_LEN]);
+/* Put, range or txn of this key, with the prefix; valid until the next call. */
+struct slice shape_request(struct shape *shape, enum method method, uint64_t key_number);
 
-/* Is this (gRPC prefix and message) the reply that the request must get? */
-bool shape_check(const struct shape *shape, enum shape_kind kind,
-                 const char key[SHAPE_KEY_LEN], struct slice reply);
+/* A put whose value begins with the stamp. */
+struct slice shape_stamped_put(struct shape *shape, uint64_t key_number, uint64_t stamp);
+bool shape_stamp(struct slice value, uint64_t *out);
+
+/* Is this message (without prefix) the reply that the request must get? */
+bool shape_check(const struct shape *shape, enum method method, uint64_t key_number,
+                 struct slice message);
 
 #endif

@@ -85,6 +85,17 @@ Test(metrics, durations_fall_into_their_buckets)
     cr_assert_eq(metrics.times[METRIC_TIME_FSYNC].sum_ns, 60006500000u);
 }
 
+Test(metrics, the_longest_turn_and_the_long_ones_are_told)
+{
+    metrics_turn(&metrics, 10000000);
+    metrics_turn(&metrics, 12500000);
+    metrics_turn(&metrics, 1000);
+
+    cr_assert(has_line("kvd_turns_total 3"));
+    cr_assert(has_line("kvd_long_turns_total 1"));
+    cr_assert(has_line("kvd_turn_max_seconds 0.012500000000000001"));
+}
+
 Test(metrics, fsyncs_are_counted_from_the_logs_sums)
 {
     struct raftlog_status status = {.fsyncs = 3, .fsync_ns = 9000000};
