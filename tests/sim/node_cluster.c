@@ -174,6 +174,7 @@ void node_cluster_open(struct node_cluster *cluster, struct sim_world *world,
 {
     CHECK(n_members > 0 && n_members <= CLUSTER_MEMBERS_MAX);
     *cluster = (struct node_cluster){.world = world, .n_members = n_members};
+    cluster->drift_ppm = SIM_HOST_DRIFT_PPM;
     for (uint32_t i = 0; i < n_members; i++) {
         struct node_member *member = &cluster->members[i];
 
@@ -212,5 +213,16 @@ void node_cluster_shorten_logs(struct node_cluster *cluster, uint64_t count,
     for (uint32_t i = 0; i < cluster->n_members; i++) {
         cluster->members[i].config.snapshot_count = count;
         cluster->members[i].config.catchup_entries = keep;
+    }
+}
+
+void node_cluster_drift(struct node_cluster *cluster, uint64_t ppm)
+{
+    struct sim_rng *rng = sim_world_rng(cluster->world);
+
+    cluster->drift_ppm = ppm;
+    for (uint32_t i = 0; i < cluster->n_members; i++) {
+        sim_host_set_drift(cluster->members[i].host,
+                           (int64_t)sim_rng_between(rng, 0, 2 * ppm) - (int64_t)ppm);
     }
 }

@@ -32,6 +32,7 @@ struct node_cluster {
     struct node_member members[CLUSTER_MEMBERS_MAX];
     unsigned log_plants; /* see raftlog_set_plants */
     unsigned kv_plants;  /* see kv_set_plants */
+    uint64_t drift_ppm;  /* no member's clock gains or loses more */
     struct cluster_track track;
     uint64_t starts;
     uint64_t kills;
@@ -47,6 +48,9 @@ void node_cluster_close(struct node_cluster *cluster);
  * the state, and keep so many. */
 void node_cluster_shorten_logs(struct node_cluster *cluster, uint64_t count,
                                uint64_t keep);
+
+/* Before the members are started: clocks that gain or lose so much. */
+void node_cluster_drift(struct node_cluster *cluster, uint64_t ppm);
 
 /* A member whose disk fails may stay down. */
 void node_member_start(struct node_member *member);

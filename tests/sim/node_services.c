@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "tests/sim/bulk_writer.h"
 #include "tests/sim/chronicler.h"
+#include "tests/sim/lease_client.h"
 
 #define CHRONICLER_HOST 45
 #define FIRST_HOST      46
@@ -73,11 +74,29 @@ static void start_writers(struct services *services)
     }
 }
 
+static void start_leases(struct services *services)
+{
+    uint64_t n = sim_rng_between(&services->rng, 0, 3);
+
+    for (uint64_t i = 0; i < n; i++) {
+        struct lease_client_options options = {
+            .number = (uint32_t)i,
+            .chronicle = &services->chronicle,
+            .act_ms_max = sim_rng_between(&services->rng, 100, 1500),
+            .hold_ms_max = sim_rng_between(&services->rng, 100, 15000),
+        };
+        struct services_actor *actor = add_actor(services, &options.place);
+
+        run_actor(actor, &lease_client_actor, lease_client_open(&options));
+    }
+}
+
 void services_open(struct services *services)
 {
     chronicle_init(&services->chronicle);
     start_chronicler(services);
     start_writers(services);
+    start_leases(services);
 }
 
 static void close_actor(struct services_actor *actor)
@@ -145,9 +164,25 @@ bool services_finished(const struct services *services)
     return services->chronicler.kind->idle(services->chronicler.owner);
 }
 
+static int check_actor(const struct services *services,
+                       const struct services_actor *actor, struct err *err)
+{
+    struct lease_bounds bounds = {.chronicle = &services->chronicle,
+                                  .track = &services->cluster->track,
+                                  .drift_ppm = services->cluster->drift_ppm,
+                                  .end = sim_world_now(services->world)};
+
+    return actor->kind == &lease_client_actor
+               ? lease_client_check(actor->owner, &bounds, err)
+               : 0;
+}
+
 int services_check(struct services *services, struct err *err)
 {
-    (void)services;
-    (void)err;
-    return 0;
+    int rc = 0;
+
+    for (size_t i = 0; i < services->n_actors && rc == 0; i++) {
+        rc = check_actor(services, &services->actors[i], err);
+    }
+    return rc;
 }

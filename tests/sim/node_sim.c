@@ -27,6 +27,7 @@
 #define CLIENTS_MAX       6
 #define FIRST_CLIENT_HOST 20
 #define AUDIT_HOST        40
+#define DRIFT_PPM         10000 /* of bad clocks: 1 % */
 #define HEAL_LIMIT        (10 * SIM_S)
 #define STOP_LIMIT        (60 * SIM_S)
 #define AUDIT_LIMIT       (60 * SIM_S)
@@ -491,6 +492,9 @@ static void set_up(struct run *run)
     if (sim_rng_chance(&run->rng, 500000)) {
         node_cluster_shorten_logs(&run->cluster, sim_rng_between(&run->rng, 1, 100),
                                   sim_rng_between(&run->rng, 1, 100));
+    }
+    if (sim_rng_chance(&run->rng, 400000)) {
+        node_cluster_drift(&run->cluster, DRIFT_PPM);
     }
     for (uint32_t i = 0; i < members; i++) {
         node_member_start(&run->cluster.members[i]);

@@ -8,8 +8,9 @@
 #include "tests/sim/sim_actor.h"
 #include "tests/sim/sim_rpc.h"
 
-#define SIM_CALLER_LOST (-1) /* the code when no answer came: the outcome is not known   \
-                              */
+#define SIM_CALLER_LOST                                                                  \
+    (-1) /* the code when no answer came: the outcome is not known                       \
+          */
 
 /* code: a status of gRPC, or SIM_CALLER_LOST. Only records: see sim_rpc.h. */
 typedef void (*sim_answered_cb)(void *owner, int code, const char *text,

@@ -409,7 +409,9 @@ struct sim_host *sim_host_new(struct sim_world *world, uint32_t number, struct d
     host->latency_low = 50 * SIM_US;
     host->latency_high = 500 * SIM_US;
     host->clock_offset = sim_rng_between(&host->rng, 0, 1000 * SIM_S);
-    host->clock_drift_ppm = (int64_t)sim_rng_between(&host->rng, 0, 400) - 200;
+    host->clock_drift_ppm =
+        (int64_t)sim_rng_between(&host->rng, 0, 2 * SIM_HOST_DRIFT_PPM) -
+        SIM_HOST_DRIFT_PPM;
     list_init(&host->jobs);
     list_add_tail(&world->hosts, &host->link);
     host->env = (struct env){
@@ -430,6 +432,11 @@ uint32_t sim_host_number(const struct sim_host *host)
 struct sim_world *sim_host_world(struct sim_host *host)
 {
     return host->world;
+}
+
+void sim_host_set_drift(struct sim_host *host, int64_t ppm)
+{
+    host->clock_drift_ppm = ppm;
 }
 
 void sim_host_keep_true_time(struct sim_host *host)

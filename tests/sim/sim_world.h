@@ -18,6 +18,8 @@
 #define SIM_MS 1000000ull
 #define SIM_S  1000000000ull
 
+#define SIM_HOST_DRIFT_PPM 200 /* of a new host's clock, at most */
+
 struct sim_world;
 struct sim_host;
 
@@ -58,6 +60,9 @@ struct sim_host *sim_host_new(struct sim_world *world, uint32_t number,
                               struct disk *disk);
 struct env *sim_host_env(struct sim_host *host);
 uint32_t sim_host_number(const struct sim_host *host);
+
+/* Its clock gains so many seconds in a million, or loses them. */
+void sim_host_set_drift(struct sim_host *host, int64_t ppm);
 
 /* Its clock shows the world's time: for observers, whose notes are compared. */
 void sim_host_keep_true_time(struct sim_host *host);
