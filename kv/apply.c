@@ -13,8 +13,10 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "kv/check.h"
+#include "kv/fence.h"
 #include "kv/kv.h"
 #include "kv/lease_apply.h"
+#include "kv/lock_apply.h"
 #include "kv/state.h"
 #include "kv/txn.h"
 #include "kv/write.h"
@@ -29,6 +31,9 @@ static enum api_status apply_put(struct kv *kv, const Kvd__Command__Command *cmd
     struct write write = write_begin(kv);
     enum api_status status = kv_check_put(cmd->put);
 
+    if (status == API_OK) {
+        status = fence_check(kv, cmd->put->fence);
+    }
     if (status == API_OK) {
         status = write_check_lease(kv, cmd->put);
     }
@@ -48,6 +53,9 @@ static enum api_status apply_delete(struct kv *kv, const Kvd__Command__Command *
     struct write write = write_begin(kv);
     enum api_status status = kv_check_delete(cmd->delete_range);
 
+    if (status == API_OK) {
+        status = fence_check(kv, cmd->delete_range->fence);
+    }
     if (status == API_OK) {
         *out = (ProtobufCMessage *)write_delete(&write, cmd->delete_range, reply);
         write_end(&write);
@@ -118,6 +126,48 @@ static enum api_status apply_lease_renew(struct kv *kv, const Kvd__Command__Comm
     return status;
 }
 
+static enum api_status apply_acquire(struct kv *kv, const Kvd__Command__Command *cmd,
+                                     struct reply *reply, ProtobufCMessage **out)
+{
+    Kvd__Command__LockOutcome *res = NULL;
+    enum api_status status = lock_acquire(kv, cmd->lock_acquire, reply, &res);
+
+    *out = (ProtobufCMessage *)res;
+    return status;
+}
+
+static enum api_status apply_release(struct kv *kv, const Kvd__Command__Command *cmd,
+                                     struct reply *reply, ProtobufCMessage **out)
+{
+    Kvd__V1__ReleaseResponse *res = NULL;
+    enum api_status status = lock_release(kv, cmd->lock_release, reply, &res);
+
+    *out = (ProtobufCMessage *)res;
+    return status;
+}
+
+static enum api_status apply_leave(struct kv *kv, const Kvd__Command__Command *cmd,
+                                   struct reply *reply, ProtobufCMessage **out)
+{
+    Kvd__Command__LockOutcome *res = NULL;
+    enum api_status status = lock_leave(kv, cmd->lock_leave, reply, &res);
+
+    *out = (ProtobufCMessage *)res;
+    return status;
+}
+
+static enum api_status apply_force_release(struct kv *kv,
+                                           const Kvd__Command__Command *cmd,
+                                           struct reply *reply, ProtobufCMessage **out)
+{
+    Kvd__V1__ForceReleaseResponse *res = NULL;
+    enum api_status status =
+        lock_force_release(kv, cmd->lock_force_release, cmd->client, reply, &res);
+
+    *out = (ProtobufCMessage *)res;
+    return status;
+}
+
 static const struct command_type {
     int request_case;
     enum api_status (*apply)(struct kv *kv, const Kvd__Command__Command *cmd,
@@ -131,6 +181,10 @@ static const struct command_type {
     {KVD__COMMAND__COMMAND__REQUEST_LEASE_GRANT, apply_lease_grant},
     {KVD__COMMAND__COMMAND__REQUEST_LEASE_REVOKE, apply_lease_revoke},
     {KVD__COMMAND__COMMAND__REQUEST_LEASE_RENEW, apply_lease_renew},
+    {KVD__COMMAND__COMMAND__REQUEST_LOCK_ACQUIRE, apply_acquire},
+    {KVD__COMMAND__COMMAND__REQUEST_LOCK_RELEASE, apply_release},
+    {KVD__COMMAND__COMMAND__REQUEST_LOCK_LEAVE, apply_leave},
+    {KVD__COMMAND__COMMAND__REQUEST_LOCK_FORCE_RELEASE, apply_force_release},
 };
 
 static const struct command_type *type_of(const Kvd__Command__Command *cmd)

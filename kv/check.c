@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "kv/fence.h"
 #include "kv/kv.h"
 #include "kv/span.h"
 
@@ -41,12 +42,12 @@ enum api_status kv_check_put(const Etcdserverpb__PutRequest *req)
     if (req->ignore_lease && req->lease != 0) {
         return API_LEASE_PROVIDED;
     }
-    return API_OK;
+    return fence_check_fields(req->fence);
 }
 
 enum api_status kv_check_delete(const Etcdserverpb__DeleteRangeRequest *req)
 {
-    return req->key.len == 0 ? API_EMPTY_KEY : API_OK;
+    return req->key.len == 0 ? API_EMPTY_KEY : fence_check_fields(req->fence);
 }
 
 static enum api_status check_op(const Etcdserverpb__RequestOp *op, size_t max_ops)
@@ -67,7 +68,7 @@ static enum api_status check_op(const Etcdserverpb__RequestOp *op, size_t max_op
 
 enum api_status check_txn_fields(const Etcdserverpb__TxnRequest *req, size_t max_ops)
 {
-    enum api_status status = API_OK;
+    enum api_status status = fence_check_fields(req->fence);
     size_t most = req->n_compare;
 
     most = most > req->n_success ? most : req->n_success;
@@ -377,7 +378,7 @@ static bool all_ops(const Etcdserverpb__TxnRequest *req,
 
 bool kv_txn_is_read_only(const Etcdserverpb__TxnRequest *req)
 {
-    return all_ops(req, op_only_reads);
+    return req->fence == NULL && all_ops(req, op_only_reads);
 }
 
 bool kv_txn_is_serializable(const Etcdserverpb__TxnRequest *req)

@@ -124,6 +124,9 @@ int kv_open(struct kv **out, const struct kv_options *options, struct err *err)
         return err_prefix(err, rc, "%s", options->path);
     }
     compact_open(kv);
+    locks_load(kv);
+    kv->lock_changed = options->lock_changed;
+    kv->lock_owner = options->lock_owner;
     kv->committed = kv->meta.applied_index;
     *out = kv;
     return 0;
@@ -148,6 +151,7 @@ void kv_close(struct kv *kv)
     durable_close(&kv->durable);
     compact_close(kv);
     members_close(kv);
+    locks_close(&kv->locks);
     leases_close(&kv->leases);
     watches_close(kv);
     index_close(&kv->index);

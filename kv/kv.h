@@ -25,6 +25,7 @@
 #include "base/err.h"
 #include "base/slice.h"
 #include "command.pb-c.h"
+#include "lock.pb-c.h"
 #include "rpc.pb-c.h"
 
 struct kv;
@@ -38,6 +39,11 @@ struct kv_options {
      * ignored, reads answer API_CORRUPT; kv_close leaves the files as after a crash. */
     void (*fatal)(void *owner, const char *text);
     void *fatal_owner;
+    /* The hold of that key and token in the line of the lock name was granted, was
+     * removed from it, or has another value: where that matters, ask kv_lock_state later,
+     * outside of kv_apply. May be NULL. */
+    void (*lock_changed)(void *owner, struct slice name, struct slice key, int64_t token);
+    void *lock_owner;
 };
 
 int kv_open(struct kv **out, const struct kv_options *options, struct err *err);
@@ -110,7 +116,7 @@ enum api_status kv_check_range(const Etcdserverpb__RangeRequest *req);
 enum api_status kv_check_put(const Etcdserverpb__PutRequest *req);
 enum api_status kv_check_delete(const Etcdserverpb__DeleteRangeRequest *req);
 enum api_status kv_check_txn(const Etcdserverpb__TxnRequest *req, size_t max_ops);
-/* No put, delete or nested txn: is answered on the read path. */
+/* No put, delete, nested txn or fence: is answered on the read path. */
 bool kv_txn_is_read_only(const Etcdserverpb__TxnRequest *req);
 /* Every op (both branches) asks for a serializable read; true for a txn without ops. */
 bool kv_txn_is_serializable(const Etcdserverpb__TxnRequest *req);
@@ -158,6 +164,39 @@ enum api_status kv_lease_time_to_live(const struct kv *kv,
                                       const Etcdserverpb__LeaseTimeToLiveRequest *req,
                                       uint64_t cluster_ms, struct arena *arena,
                                       Etcdserverpb__LeaseTimeToLiveResponse **out);
+
+/* ---- locks ---- */
+
+/* Field checks before the log. */
+bool kv_lock_hold_valid(struct slice hold);
+enum api_status kv_check_acquire(const Kvd__V1__AcquireRequest *req);
+enum api_status kv_check_release(const Kvd__V1__ReleaseRequest *req);
+enum api_status kv_check_force_release(const Kvd__V1__ForceReleaseRequest *req);
+
+/* In the arena: NAME/<lease in hex>, as etcd's clients write it; and where the last
+ * release by force is recorded. */
+struct slice kv_lock_key(struct arena *arena, struct slice name, int64_t lease);
+struct slice kv_lock_forced_key(struct arena *arena, struct slice name);
+
+enum kv_lock_state {
+    KV_LOCK_GONE,    /* not in a line, or its lease is due */
+    KV_LOCK_WAITING, /* in the line */
+    KV_LOCK_GRANTED,
+};
+enum kv_lock_state kv_lock_state(const struct kv *kv, struct slice key, int64_t token);
+
+/* What lock_acquire would answer now, for one that waited. API_LOCK_LEFT: it is not in
+ * the line any more. */
+enum api_status kv_lock_answer(struct kv *kv, const Kvd__V1__AcquireRequest *req,
+                               struct arena *arena, Kvd__V1__AcquireResponse **out);
+
+/* The first of a line, as a pair of key and value; *out is NULL where there is none. */
+enum api_status kv_lock_leader(struct kv *kv, struct slice name, struct arena *arena,
+                               Mvccpb__KeyValue **out);
+enum api_status kv_lock_list(struct kv *kv, const Kvd__V1__LockListRequest *req,
+                             struct arena *arena, Kvd__V1__LockListResponse **out);
+enum api_status kv_lock_inspect(struct kv *kv, const Kvd__V1__LockInspectRequest *req,
+                                struct arena *arena, Kvd__V1__LockInspectResponse **out);
 
 /* ---- members, as they published themselves ---- */
 struct kv_member {

@@ -10,6 +10,7 @@
 #include "kv/index.h"
 #include "kv/kv.h"
 #include "kv/lease.h"
+#include "kv/lock.h"
 #include "kv/member.h"
 #include "kv/meta.h"
 #include "kv/rescan.h"
@@ -19,6 +20,8 @@ struct kv {
     struct env *env;
     void (*fatal)(void *owner, const char *text);
     void *fatal_owner;
+    void (*lock_changed)(void *owner, struct slice name, struct slice key, int64_t token);
+    void *lock_owner;
     bool dead;     /* fatal was called and returned: nothing is done any more */
     bool in_batch; /* between kv_begin and kv_commit */
     bool pinned;   /* in a read transaction: see history_unpin */
@@ -30,6 +33,7 @@ struct kv {
     struct index index;
     struct arena command; /* the command being applied */
     struct leases leases;
+    struct locks locks;
     struct members members;
     struct compact compact;
     struct checkpoint checkpoint;

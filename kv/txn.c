@@ -1,10 +1,10 @@
 /* Transactions.
  *
- * Happy path, in etcd's order: the compares of the txn and of all nested txns on the path
- * taken are judged on the state before; then every op on the path is checked, and one
- * that cannot be done fails the whole; then the ops run in order, all writes at one new
- * revision, reads seeing the writes before them. Nesting is as deep as a decoded message
- * can be. */
+ * Happy path, in etcd's order: the txn's fence, which is ours; the compares of the txn
+ * and of all nested txns on the path taken are judged on the state before; then every op
+ * on the path is checked, and one that cannot be done fails the whole; then the ops run
+ * in order, all writes at one new revision, reads seeing the writes before them. Nesting
+ * is as deep as a decoded message can be. */
 #include "kv/txn.h"
 
 #include <stdlib.h>
@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "kv/check.h"
 #include "kv/compare.h"
+#include "kv/fence.h"
 #include "kv/range.h"
 #include "kv/state.h"
 #include "kv/write.h"
@@ -87,6 +88,21 @@ static enum api_status check_range(struct txn *txn, const Etcdserverpb__RequestO
                : API_OK;
 }
 
+/* Of an op; that of a txn is checked where its path is walked. */
+static enum api_status check_fence(struct txn *txn, const Etcdserverpb__RequestOp *op)
+{
+    switch (op->request_case) {
+    case ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_PUT:
+        return fence_check(txn->kv, op->request_put->fence);
+    case ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_DELETE_RANGE:
+        return fence_check(txn->kv, op->request_delete_range->fence);
+    case ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_TXN:
+        return fence_check(txn->kv, op->request_txn->fence);
+    default:
+        return API_OK;
+    }
+}
+
 typedef enum api_status (*check_cb)(struct txn *txn, const Etcdserverpb__RequestOp *op);
 
 /* One check of every op on the path, which begins at txn->at. */
@@ -99,25 +115,27 @@ static enum api_status check_path(struct txn *txn, const Etcdserverpb__TxnReques
     for (size_t i = 0; i < branch.n && status == API_OK; i++) {
         const Etcdserverpb__RequestOp *op = branch.ops[i];
 
-        if (op->request_case == ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_TXN) {
+        status = check(txn, op);
+        if (status == API_OK &&
+            op->request_case == ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_TXN) {
             status = check_path(txn, op->request_txn, check);
-        } else {
-            status = check(txn, op);
         }
     }
     return status;
 }
 
-/* All puts before all ranges: where both are wrong, etcd names the put. */
+/* Fences first, then all puts before all ranges: where both are wrong, etcd names the
+ * put.
+ */
 static enum api_status check_all(struct txn *txn, const Etcdserverpb__TxnRequest *req)
 {
-    enum api_status status = check_path(txn, req, check_put);
+    static const check_cb checks[] = {check_fence, check_put, check_range};
+    enum api_status status = API_OK;
 
-    txn->at = 0;
-    if (status == API_OK) {
-        status = check_path(txn, req, check_range);
+    for (size_t i = 0; i < ARRAY_LEN(checks) && status == API_OK; i++) {
+        status = check_path(txn, req, checks[i]);
+        txn->at = 0;
     }
-    txn->at = 0;
     return status;
 }
 
@@ -215,6 +233,9 @@ enum api_status txn_apply(struct kv *kv, const Etcdserverpb__TxnRequest *req,
     struct txn txn = {.kv = kv, .write = &write, .reply = reply};
     enum api_status status = check_txn_fields(req, SIZE_MAX);
 
+    if (status == API_OK) {
+        status = fence_check(kv, req->fence);
+    }
     if (status == API_OK) {
         status = run_all(&txn, req, out);
         write_end(&write);

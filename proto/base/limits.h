@@ -116,6 +116,15 @@
 #define LIMIT_WATCHERS         1048576     /* of one member */
 #define LIMIT_WATCH_RANGES     (256 * MIB) /* memory of the distinct ranges watched */
 
+/* Locks. */
+#define LIMIT_LOCK_NAME      4096    /* bytes of a name, of kvd's own service */
+#define LIMIT_LOCK_TEXT      256     /* bytes of an owner, a host, a reason */
+#define LIMIT_LOCK_HOLD_NAME 64      /* bytes of a hold's id */
+#define LIMIT_LOCK_HOLDS     1000    /* of one lease on one lock */
+#define LIMIT_LOCK_SLOTS     1000000 /* of one lock */
+#define LIMIT_LOCK_LIST      1000    /* locks or holds in one reply */
+#define LIMIT_LOCK_STEPS     10000   /* holds looked at for a deadlock */
+
 /* kvctl. */
 #define LIMIT_ENDPOINTS    64
 #define LIMIT_CLIENT_SEND  (64 * MIB) /* one request; the server has its own limit */
