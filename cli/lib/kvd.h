@@ -318,7 +318,10 @@ struct kvd_news {
     const struct kvd_event *events;
     size_t n_events;
     int64_t compact_revision; /* KVD_NEWS_COMPACTED */
-    struct kvd_error error;   /* KVD_NEWS_DISCONNECTED, KVD_NEWS_ENDED */
+    uint64_t cluster_id;      /* of the member that told */
+    uint64_t member_id;
+    uint64_t raft_term;
+    struct kvd_error error; /* KVD_NEWS_DISCONNECTED, KVD_NEWS_ENDED */
 };
 
 typedef void (*kvd_watch_cb)(void *owner, struct kvd_watch *watch,
