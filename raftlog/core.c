@@ -282,6 +282,7 @@ void core_receive_append(struct raftlog *log, struct raft_message *message,
 {
     struct raft_append_entries *append = &message->append_entries;
     struct raft_event event = {.type = RAFT_RECEIVE, .receive.message = message};
+    uint64_t last = store_last_index(log->store);
     unsigned left;
 
     guard_strip(&log->guard, &log->raft, append);
@@ -299,6 +300,9 @@ void core_receive_append(struct raftlog *log, struct raft_message *message,
             left -= part;
         }
     } while (left > 0);
+    if (core_leader(log) == message->server_id) {
+        propose_heard(log, store_last_index(log->store) > last);
+    }
 }
 
 bool core_submit(struct raftlog *log, struct raftlog_entry *entry)

@@ -14,20 +14,38 @@ void propose_lead(struct raftlog *log)
 
     store_get(log->store, store_last_index(log->store), &last);
     *propose = (struct propose){
-        .cluster_ms = last.cluster_ms,
+        .cluster_ms = last.cluster_ms + propose->led_ms,
         .looked_ms = env_mono_ms(log->env),
         .base_index = last.index,
     };
 }
 
+/* Time between two looks at the monotonic clock, as far as it counts. */
+static uint64_t gap_ms(const struct raftlog *log, uint64_t looked_ms)
+{
+    uint64_t gap = env_mono_ms(log->env) - looked_ms;
+
+    CHECK(env_mono_ms(log->env) >= looked_ms);
+    return gap < log->election_ms ? gap : log->election_ms;
+}
+
+void propose_heard(struct raftlog *log, bool entries)
+{
+    struct propose *propose = &log->propose;
+
+    if (propose->heard_term == log->raft.current_term) {
+        propose->led_ms += gap_ms(log, propose->heard_ms);
+    }
+    if (entries) {
+        propose->led_ms = 0;
+    }
+    propose->heard_term = log->raft.current_term;
+    propose->heard_ms = env_mono_ms(log->env);
+}
+
 uint64_t propose_cluster_ms(const struct raftlog *log)
 {
-    const struct propose *propose = &log->propose;
-    uint64_t now_ms = env_mono_ms(log->env);
-    uint64_t gap_ms = now_ms - propose->looked_ms;
-
-    CHECK(now_ms >= propose->looked_ms);
-    return propose->cluster_ms + (gap_ms < log->election_ms ? gap_ms : log->election_ms);
+    return log->propose.cluster_ms + gap_ms(log, log->propose.looked_ms);
 }
 
 void propose_turn(struct raftlog *log)

@@ -209,6 +209,26 @@ Test(propose, a_new_leader_goes_on_from_the_last_entry)
     cr_expect_leq(raftlog_cluster_ms(rig.members[second].log), stamp + 20);
 }
 
+/* Not the age of the last entry: the leader was there for its clients. */
+Test(propose, a_change_of_leader_costs_only_the_time_without_one)
+{
+    uint64_t first;
+    uint64_t second;
+    uint64_t stamp;
+
+    rig_open(&rig, "costs", 3);
+    first = rig_elect(&rig);
+    rig_propose(&rig, first, "last");
+    rig_run(&rig, 5000);
+    stamp = raftlog_cluster_ms(rig.members[first].log);
+    rig_stop(&rig, first);
+    second = rig_elect(&rig);
+
+    cr_expect_leq(raftlog_cluster_ms(rig.members[second].log), stamp + 20);
+    cr_expect_geq(raftlog_cluster_ms(rig.members[second].log) + 2 * RIG_HEARTBEAT_MS,
+                  stamp);
+}
+
 Test(propose, elsewhere_cluster_time_is_that_of_the_last_entry_taken)
 {
     uint64_t leader;
