@@ -210,24 +210,32 @@ enum watch_news watch_pull(struct kv *kv, struct watch *watch, struct watch_batc
 
 /* ---- life ---- */
 
-static bool is_empty(const struct span *span)
+/* An empty key stands for the first one. */
+static struct span span_between(struct slice key, struct slice range_end)
 {
-    return !span->single && !span->unbounded && slice_cmp(span->to, span->from) <= 0;
+    return (struct span){
+        .from = key.len > 0 ? key : slice_of("", 1),
+        .to = range_end,
+        .single = range_end.len == 0,
+        .unbounded = range_end.len == 1 && range_end.ptr[0] == 0,
+    };
+}
+
+bool watch_range_is_empty(struct slice key, struct slice range_end)
+{
+    struct span span = span_between(key, range_end);
+
+    return !span.single && !span.unbounded && slice_cmp(span.to, span.from) <= 0;
 }
 
 bool watch_add(struct kv *kv, struct watch *watch, const struct watch_options *options)
 {
     struct watches *all = &kv->watches;
     int64_t rev = kv->meta.revision;
-    struct span span = {
-        .from = options->key.len > 0 ? options->key : slice_of("", 1),
-        .to = options->range_end,
-        .single = options->range_end.len == 0,
-        .unbounded = options->range_end.len == 1 && options->range_end.ptr[0] == 0,
-    };
+    struct span span = span_between(options->key, options->range_end);
 
     CHECK(options->start >= 0 && watch->woken != NULL);
-    if (is_empty(&span)) {
+    if (watch_range_is_empty(options->key, options->range_end)) {
         return false;
     }
     if (all->n++ == 0) {

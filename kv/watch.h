@@ -58,6 +58,9 @@ struct watch_options {
     unsigned flags;         /* enum watch_flag */
 };
 
+/* Such a range, as in a request, holds no key. */
+bool watch_range_is_empty(struct slice key, struct slice range_end);
+
 /* watch->woken is set. False: the range holds no key, and nothing was added. Afterwards
  * there may be something to pull (see watch_waits) without woken being called. */
 bool watch_add(struct kv *kv, struct watch *watch, const struct watch_options *options);

@@ -423,20 +423,24 @@ void call_start(struct call *call)
     rpc_start(call);
 }
 
+/* What is heard may be answered: a client that does not take answers is not heard. */
 void call_hear(struct call *call)
 {
     list_del(&call->talking);
     while (call->state == CALL_WORKING && !list_empty(&call->inbox)) {
-        struct inbox_item *item =
-            container_of(call->inbox.next, struct inbox_item, link);
+        struct inbox_item *item = container_of(call->inbox.next, struct inbox_item, link);
 
+        if (!call_takes_more(call)) {
+            list_add_tail(&call->node->calls.talking, &call->talking);
+            return;
+        }
         list_del(&item->link);
         call->events->heard(call, item->message);
     }
     if (call->state != CALL_WORKING) {
         return;
     }
-    arena_reset(&call->arena);
+    arena_close(&call->arena); /* many streams are quiet for long */
     if (call->said_all) {
         call->said_all = false;
         if (call->events->heard_all != NULL) {

@@ -53,11 +53,15 @@ void calls_give_idle(struct calls *calls, struct call *call)
 
 void calls_start(struct calls *calls)
 {
+    struct list talking;
+
     while (!list_empty(&calls->ready)) {
         call_start(call_at(calls->ready.next));
     }
-    while (!list_empty(&calls->talking)) {
-        call_hear(container_of(calls->talking.next, struct call, talking));
+    list_init(&talking);
+    list_splice_tail(&talking, &calls->talking);
+    while (!list_empty(&talking)) {
+        call_hear(container_of(talking.next, struct call, talking));
     }
 }
 

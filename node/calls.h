@@ -76,7 +76,7 @@ struct call {
 
 struct calls {
     struct list ready; /* complete requests and new streams, to be started in this turn */
-    struct list talking; /* streams with an inbox */
+    struct list talking; /* streams with an inbox; those of slow readers stay there */
     struct list opened;  /* read gates that opened or failed */
     struct list scans;   /* long reads: a few pages of the first one each turn */
     struct list waiting; /* for a condition that is polled once a turn */

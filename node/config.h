@@ -49,7 +49,8 @@ struct config {
     uint64_t max_request_bytes;
     uint32_t max_txn_ops;
     uint32_t max_streams;
-    int64_t quota_bytes; /* 0: no limit */
+    int64_t quota_bytes;  /* 0: no limit */
+    uint32_t progress_ms; /* --watch-progress-notify-interval */
     uint64_t snapshot_count;
     uint64_t catchup_entries; /* --snapshot-catchup-entries */
     enum log_level log_level;

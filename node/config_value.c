@@ -21,8 +21,8 @@ struct unit {
 };
 
 static const struct unit plain_units[] = {{"", 1}, {NULL, 0}};
-static const struct unit time_units[] = {
-    {"", 1}, {"ms", 1}, {"s", 1000}, {"m", 60000}, {NULL, 0}};
+static const struct unit time_units[] = {{"", 1},      {"ms", 1},      {"s", 1000},
+                                         {"m", 60000}, {"h", 3600000}, {NULL, 0}};
 static const struct unit size_units[] = {
     {"", 1}, {"KiB", KIB}, {"MiB", MIB}, {"GiB", GIB}, {NULL, 0}};
 

@@ -66,6 +66,7 @@ struct conn {
     size_t n_sniffed;    /* bytes of the preface seen */
     uint64_t n_received; /* bytes in all */
     size_t unsent;       /* bytes of replies: see conn_unsent */
+    size_t n_watchers;   /* see conn_watchers */
     bool paused;         /* reading */
     bool ended;          /* the client will send nothing more, and drained is not told */
     uint64_t since_ms;   /* accepted */
@@ -514,6 +515,11 @@ bool conn_is_up(const struct conn *conn)
 size_t *conn_unsent(struct conn *conn)
 {
     return &conn->unsent;
+}
+
+size_t *conn_watchers(struct conn *conn)
+{
+    return &conn->n_watchers;
 }
 
 /* Clients that did not answer the goodbye are not waited for: their open calls are. */

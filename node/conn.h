@@ -40,6 +40,9 @@ bool conn_is_up(const struct conn *conn);
 /* Bytes of replies whose streams are not closed; call.c counts them. */
 size_t *conn_unsent(struct conn *conn);
 
+/* Watchers of all its streams; the watch streams count them. */
+size_t *conn_watchers(struct conn *conn);
+
 /* Writes what was marked, once per connection; then frees connections that ended. */
 void conns_flush(struct conns *conns);
 

@@ -31,6 +31,9 @@ void rpc_move_leader(struct call *call);
 void rpc_auth_status(struct call *call);
 void rpc_authenticate(struct call *call);
 
+/* rpc_watch.c */
+void rpc_watch(struct call *call);
+
 /* rpc_health.c */
 void rpc_health_check(struct call *call);
 void rpc_health_watch(struct call *call);

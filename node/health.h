@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/slice.h"
 #include "kv/kv.h"
+#include "kv/watch.h"
 #include "raftlog/raftlog.h"
 
 struct node;
@@ -24,6 +25,8 @@ struct health {
     bool stopping;
     uint64_t pending_calls;
     uint64_t n_connections;
+    uint64_t n_watch_streams;
+    struct watch_stats watches;
     uint64_t cluster_id;
     uint64_t member_id;
     const char *name;

@@ -30,6 +30,7 @@ enum metric {
     METRIC_PUTS,
     METRIC_DELETES,
     METRIC_TXNS,
+    METRIC_WATCH_EVENTS,   /* sent to watchers */
     METRIC_HEALTH_SUCCESS, /* of /health */
     METRIC_HEALTH_FAILURES,
     METRIC_NMETRICS,

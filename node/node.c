@@ -224,6 +224,7 @@ static void open_machine(struct node *node)
     node->machine = machine_open(&options);
     raftlog_get_status(node->log, &node->status);
     calls_init(&node->calls, now_ms);
+    watching_init(&node->watching, now_ms);
     renewals_init(&node->renewals, node->machine, options.request_max);
     upkeep_init(&node->upkeep, node);
     publisher_init(&node->publisher, node->machine, node->env, node->config,
@@ -299,10 +300,12 @@ void node_get_health(struct node *node, struct health *out)
         .stopping = node->state >= NODE_STOPPING,
         .pending_calls = machine_pending(node->machine),
         .n_connections = conns_count(node->conns),
+        .n_watch_streams = node->watching.n_streams,
         .cluster_id = node->members.cluster_id,
         .member_id = node->members.self,
         .name = node->config->name,
     };
+    watch_get_stats(node->kv, &out->watches);
 }
 
 void node_set_plants(struct node *node, unsigned log_plants, unsigned kv_plants)
@@ -340,6 +343,7 @@ void node_close(struct node *node)
     machine_close(node->machine);
     if (whole) {
         calls_close(&node->calls);
+        watching_close(&node->watching);
         renewals_close(&node->renewals);
         publisher_close(&node->publisher);
     }

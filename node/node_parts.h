@@ -17,6 +17,7 @@
 #include "node/publish.h"
 #include "node/renewals.h"
 #include "node/upkeep.h"
+#include "node/watching.h"
 
 /*   STARTING --own announcement applied--> SERVING --node_stop--> STOPPING --> STOPPED
  *      +------------------------- node_stop -----------------------^             */
@@ -47,6 +48,7 @@ struct node {
     struct diverge diverge;
     struct publisher publisher;
     struct calls calls;
+    struct watching watching;
     struct renewals renewals;
     struct probes probes;
     struct upkeep upkeep;

@@ -9,8 +9,9 @@
  *  4. Answers: commands that were applied, gates that opened, pages of long reads. What
  *     is answered is on a quorum's disks in the log; a crash before the state machine's
  *     own transaction only means that entries are applied again.
- *  5. Output: one write per member and one per client connection.
- *  6. The state machine's transaction, every few turns: it costs the same for one entry
+ *  5. Watchers: those that have something to pull and whose client takes it.
+ *  6. Output: one write per member and one per client connection.
+ *  7. The state machine's transaction, every few turns: it costs the same for one entry
  *     and for a thousand. Then upkeep: compaction, checkpoints, sizes, state hashes.
  *     Last, since nobody waits for it.
  *
@@ -138,6 +139,7 @@ void node_turn(struct node *node)
     more |= renewals_wait(&node->renewals);
     more |= calls_continue(&node->calls, now_ms);
     probes_continue(&node->probes, now_ms);
+    more |= watching_feed(node, now_ms);
     open_doors(node);
 
     peers_flush(node->peers, now_ms);
@@ -164,6 +166,7 @@ uint64_t node_deadline_ms(const struct node *node)
         lessor_deadline_ms(node->log, node->kv, now_ms),
         machine_deadline_ms(node->machine),
         calls_deadline_ms(&node->calls),
+        watching_deadline_ms(&node->watching),
         conns_deadline_ms(node->conns),
         probes_deadline_ms(&node->probes),
         peers_deadline_ms(node->peers),
