@@ -10,6 +10,7 @@ from client import prefix_end
 from pair import PairTest
 
 WAIT_SECONDS = 0.5
+LIVE_SECONDS = 0.1  # each change then comes in a response of its own
 
 
 def run(side, *arguments, stdin=b""):
@@ -46,15 +47,18 @@ def wait_watching(side, running, key, lines=3):
         side.put(key, b"sentinel")
         return running.wait_lines(lines, 0.2)
     until(shown)
+    time.sleep(WAIT_SECONDS)  # for what the last put makes it show
 
 
 class Watch(PairTest):
     def watch(self, arguments, key, steps, lines):
         """Starts a watch at the present revision, does the steps, notes the lines."""
         def scenario(side):
-            began = side.put(key, b"before") + 1
+            began = side.put(key, b"before")
             with start(side, "watch", "--rev=%d" % began, *arguments) as running:
+                running.wait_lines(1)
                 for step in steps:
+                    time.sleep(LIVE_SECONDS)
                     step(side)
                 side.note("all lines", running.wait_lines(lines))
                 time.sleep(WAIT_SECONDS)
@@ -66,25 +70,25 @@ class Watch(PairTest):
     def test_one_key(self):
         self.watch(["k"], b"k", [
             lambda side: side.put(b"k", b"1"), lambda side: side.put(b"k2", b"no"),
-            lambda side: side.delete(b"k"), lambda side: side.put(b"k", b"2")], 8)
+            lambda side: side.delete(b"k"), lambda side: side.put(b"k", b"2")], 11)
 
     def test_a_prefix_with_previous_values(self):
         self.watch(["p/", "--prefix", "--prev-kv"], b"p/", [
             lambda side: side.put(b"p/1", b"1"), lambda side: side.put(b"p/1", b"2"),
-            lambda side: side.delete(b"p/", b"p0")], 15)
+            lambda side: side.delete(b"p/", b"p0")], 5 + 15)
 
     def test_a_range_in_json(self):
-        self.watch(["r1", "r3", "-w", "json"], b"r", [
+        self.watch(["r1", "r3", "-w", "json"], b"r1", [
             lambda side: side.put(b"r1", b"1"), lambda side: side.put(b"r3", b"no"),
-            lambda side: side.put(b"r2", b"\x00\xff"), lambda side: side.delete(b"r2")], 3)
+            lambda side: side.put(b"r2", b"\x00\xff"), lambda side: side.delete(b"r2")], 4)
 
     def test_fields_and_hex(self):
-        self.watch(["k", "-w", "fields"], b"k", [lambda side: side.put(b"k", b"1")], 15)
-        self.watch(["k", "--hex"], b"k", [lambda side: side.put(b"k", b"1")], 3)
+        self.watch(["k", "-w", "fields"], b"k", [lambda side: side.put(b"k", b"1")], 20)
+        self.watch(["k", "--hex"], b"k", [lambda side: side.put(b"k", b"1")], 6)
 
     def test_a_command_for_each_event(self):
         self.watch(["k", "--", "sh", "-c", "env | grep ETCD_WATCH_ | sort"], b"k", [
-            lambda side: side.put(b"k", b"1"), lambda side: side.delete(b"k")], 8 + 6)
+            lambda side: side.put(b"k", b"1"), lambda side: side.delete(b"k")], 7 + 7 + 6)
 
     def test_the_past(self):
         def scenario(side):
