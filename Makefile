@@ -14,8 +14,10 @@ CC      ?= cc
 WARN    := -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes \
            -Wwrite-strings -Wundef -Wvla -Wno-missing-field-initializers -Wno-sign-compare \
            -Wno-unused-parameter
-HARDEN  := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection -fPIE
-RELEASE := -O2 -g $(HARDEN)
+HARDEN  := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection
+RELEASE := -O2 -g $(HARDEN) -fPIE
+# What libkvd is made of: only what kvd.h marks is seen from outside.
+SHARED  := -O2 -g $(HARDEN) -fPIC -fvisibility=hidden
 # The sanitizer build must fail on every finding, so nothing is recoverable.
 SANITIZE := -O1 -g -fPIE -fno-omit-frame-pointer -fsanitize=address,undefined \
             -fno-sanitize-recover=all -DKVD_DCHECK=1
@@ -73,7 +75,7 @@ libs    = $(foreach l,$(2),$(B)/$(1)/lib$(l).a)
 .SECONDARY:
 .DELETE_ON_ERROR:
 .PHONY: all
-all: $(B)/kvd $(B)/kvctl ## build the daemon and kvctl
+all: $(B)/kvd $(B)/kvctl $(B)/libkvd.a $(B)/libkvd.so ## build the daemon, kvctl and libkvd
 
 # ---- generated code --------------------------------------------------------------------
 
@@ -82,7 +84,7 @@ $(B)/gen/%.pb-c.c $(B)/gen/%.pb-c.h &: proto/api/%.proto
 	@$(if $(Q),echo "  PROTO $<")
 	$(Q)protoc-c -I proto/api --c_out=$(B)/gen $< 2>$(B)/gen/$*.log || { cat $(B)/gen/$*.log >&2; exit 1; }
 
-# ---- objects, libraries and programs, in two flavours: rel and san -----------------------
+# ---- objects, libraries and programs, in flavours: rel, san, and pic for libkvd ----------
 
 # The first compilation needs the generated headers; after it the .d files know who does.
 define flavour
@@ -128,11 +130,51 @@ $(B)/$(1)/tests/unit/% $(B)/$(1)/tests/canary/%: LINK_FIRST = -lcriterion
 endef
 $(eval $(call flavour,rel,$(RELEASE)))
 $(eval $(call flavour,san,$(SANITIZE)))
+$(eval $(call flavour,pic,$(SHARED)))
 
 $(B)/kvd $(B)/kvctl: $(B)/%: $(B)/rel/%
 	$(Q)ln -f $< $@
 
--include $(shell find $(B)/rel $(B)/san -name '*.d' 2>/dev/null)
+# ---- libkvd ----------------------------------------------------------------------------
+
+SONAME     := libkvd.so.$(firstword $(subst ., ,$(VERSION)))
+LIBKVD_USE := -lnghttp2 -lprotobuf-c -lpthread
+
+# One object of all that it needs, in which only the public functions are left global.
+$(B)/pic/kvd.o: $(call libs,pic,lib wire api base)
+	$(Q)$(CC) -r -nostdlib -o $@ -Wl,--whole-archive $< -Wl,--no-whole-archive $(filter-out $<,$^)
+	$(Q)objcopy --localize-hidden $@
+
+$(B)/libkvd.a: $(B)/pic/kvd.o
+	@rm -f $@
+	$(Q)ar rcs $@ $<
+
+$(B)/libkvd.so.$(VERSION): $(B)/pic/kvd.o
+	@$(if $(Q),echo "  LINK  $@")
+	$(Q)$(CC) -shared -Wl,-soname,$(SONAME) -Wl,--no-undefined -Wl,-z,relro,-z,now -o $@ $< $(LIBKVD_USE)
+
+$(B)/$(SONAME) $(B)/libkvd.so: $(B)/libkvd.so.$(VERSION)
+	$(Q)ln -sf $(<F) $@
+
+# ---- installation ----------------------------------------------------------------------
+
+PREFIX     ?= /usr/local
+BINDIR     ?= $(PREFIX)/bin
+LIBDIR     ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+
+.PHONY: install
+install: all ## install kvd, kvctl and libkvd under PREFIX (/usr/local) in DESTDIR
+	install -D -t $(DESTDIR)$(BINDIR) $(B)/kvd $(B)/kvctl
+	install -D -m 644 -t $(DESTDIR)$(INCLUDEDIR) cli/lib/kvd.h
+	install -D -m 644 -t $(DESTDIR)$(LIBDIR) $(B)/libkvd.a $(B)/libkvd.so.$(VERSION)
+	ln -sf libkvd.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)
+	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libkvd.so
+	install -d $(DESTDIR)$(LIBDIR)/pkgconfig
+	sed 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@INCLUDEDIR@|$(INCLUDEDIR)|; s|@VERSION@|$(VERSION)|' \
+	    cli/lib/kvd.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/kvd.pc
+
+-include $(shell find $(B)/rel $(B)/san $(B)/pic -name '*.d' 2>/dev/null)
 
 # ---- a cluster to try ------------------------------------------------------------------
 

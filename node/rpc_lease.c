@@ -26,17 +26,12 @@ static int64_t ttl_min(const struct config *config)
     return (ms + 999) / 1000;
 }
 
-/* Ids are given in a row, from a random one on: so the rows of leases that were granted
- * together lie in the same pages of the database. */
-static int64_t free_id(struct node *node)
+static int64_t free_id(const struct node *node)
 {
     int64_t id;
 
     do {
-        if (node->next_lease == 0) {
-            node->next_lease = env_random_u64(node->env);
-        }
-        id = (int64_t)(node->next_lease++ & INT64_MAX);
+        id = (int64_t)(env_random_u64(node->env) & INT64_MAX);
     } while (id == 0 || kv_lease_exists(node->kv, id));
     return id;
 }

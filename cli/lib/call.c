@@ -268,11 +268,26 @@ static void on_no_link(struct io_want *want, const struct err *err)
     finish(call, err->code);
 }
 
+static void cancel(void *arg)
+{
+    struct client_request *request = arg;
+    struct call *call = request->call;
+
+    if (call != NULL) {
+        finish(call,
+               err_set(&call->err, ERR_CANCELED, "%s: canceled", request->method->name));
+    }
+}
+
 static void on_begin(struct io_task *task)
 {
     struct call *call = container_of(task, struct call, begin);
 
     call->request->call = call;
+    if (call->request->canceled != NULL && atomic_load(call->request->canceled)) {
+        cancel(call->request);
+        return;
+    }
     if (call->deadline_ms >= 0) {
         io_set_timer(call->io, &call->deadline, call->deadline_ms);
     }
@@ -317,17 +332,6 @@ int call_run(struct client *client, struct client_request *request, struct slice
         *err = call.err;
     }
     return call.rc;
-}
-
-static void cancel(void *arg)
-{
-    struct client_request *request = arg;
-    struct call *call = request->call;
-
-    if (call != NULL) {
-        finish(call,
-               err_set(&call->err, ERR_CANCELED, "%s: canceled", request->method->name));
-    }
 }
 
 void client_cancel(struct client *client, struct client_request *request)

@@ -9,6 +9,7 @@
 #define KVD_LIB_CLIENT_H
 
 #include <protobuf-c/protobuf-c.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -71,8 +72,10 @@ void client_close(struct client *client);
 struct client_request {
     const struct client_method *method;
     const ProtobufCMessage *message;
-    int64_t timeout_ms; /* 0: the client's; -1: none */
-    bool patient;       /* the answer may take long: silence is not suspicious */
+    int64_t timeout_ms;          /* 0: the client's; -1: none */
+    bool patient;                /* the answer may take long: silence is not suspicious */
+    const atomic_bool *canceled; /* or NULL; set before client_cancel, so that a call that
+                                  * has not begun is caught, too */
 
     int grpc_code;           /* out: after ERR_REFUSED */
     char text[ERR_TEXT_MAX]; /* out: the server's message alone */

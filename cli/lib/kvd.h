@@ -342,8 +342,8 @@ struct kvd_watch_options {
 /* Returns once the watch is established: no later change is missed. From then on it keeps
  * itself up: after a loss it resumes behind the last revision delivered, over any
  * endpoint, without a gap or a duplicate. A reader that is slow slows down the server's
- * sending on this watch, nothing else. KVD_COMPACTED when start_revision is no longer
- * kept. */
+ * sending on this watch, nothing else. A start_revision that is no longer kept is told as
+ * KVD_NEWS_COMPACTED. */
 KVD_API int kvd_watch_open(struct kvd_client *client, struct kvd_keys keys,
                            const struct kvd_watch_options *options,
                            struct kvd_watch **out, struct kvd_error *err);
@@ -502,8 +502,8 @@ struct kvd_hold {
 
 struct kvd_lock_summary {
     struct kvd_bytes name;
-    uint32_t holders;
-    uint32_t waiting;
+    uint64_t holders;
+    uint64_t waiting;
     const struct kvd_hold *first; /* or NULL */
 };
 

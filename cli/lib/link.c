@@ -444,6 +444,11 @@ size_t link_n_streams(const struct link *link)
     return link->n_streams;
 }
 
+int64_t link_heard_ms(const struct link *link)
+{
+    return link->heard_ms;
+}
+
 /* ---- streams ---- */
 
 bool stream_start(struct stream *stream, struct link *link, const char *path,

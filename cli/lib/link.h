@@ -50,6 +50,7 @@ const struct err *link_error(const struct link *link);
 const struct endpoint *link_endpoint(const struct link *link);
 bool link_takes_streams(const struct link *link); /* up, and not going away */
 size_t link_n_streams(const struct link *link);
+int64_t link_heard_ms(const struct link *link); /* when the server last said something */
 
 /* How a stream ended. */
 struct stream_end {

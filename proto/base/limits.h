@@ -129,12 +129,14 @@
 
 /* kvctl. */
 #define LIMIT_ENDPOINTS    64
-#define LIMIT_CLIENT_SEND  (64 * MIB) /* one request; the server has its own limit */
-#define LIMIT_CLIENT_ARENA (1 * GIB)  /* memory of one command's decoded replies */
-#define LIMIT_INPUT_BYTES  (64 * MIB) /* a value from stdin or a file */
-#define LIMIT_LINE_BYTES   (8 * MIB)  /* a line of txn's input */
-#define LIMIT_TREE_FILES   1000000    /* import, export */
-#define LIMIT_TREE_DEPTH   128        /* folders in folders */
-#define PAGE_BYTES         (4 * MIB)  /* large ranges are read in pages near this */
+#define LIMIT_CLIENT_SEND  (64 * MIB)  /* one request; the server has its own limit */
+#define LIMIT_CLIENT_ARENA (1 * GIB)   /* memory of one command's decoded replies */
+#define LIMIT_INPUT_BYTES  (64 * MIB)  /* a value from stdin or a file */
+#define LIMIT_LINE_BYTES   (8 * MIB)   /* a line of txn's input */
+#define LIMIT_WATCH_QUEUE  (4 * MIB)   /* news of a watch that nobody has taken */
+#define LIMIT_CACHE_BYTES  (256 * MIB) /* of libkvd's copy of a range */
+#define LIMIT_TREE_FILES   1000000     /* import, export */
+#define LIMIT_TREE_DEPTH   128         /* folders in folders */
+#define PAGE_BYTES         (4 * MIB)   /* large ranges are read in pages near this */
 
 #endif

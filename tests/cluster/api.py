@@ -15,7 +15,7 @@ import grpc
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 import ports
-from client import CHANNEL_OPTIONS, OUTCOME_UNKNOWN, Failed, Refused, Unknown
+from client import CHANNEL_OPTIONS, OUTCOME_UNKNOWN, Refused, Unknown
 
 PROTO = os.path.join(ports.ROOT, "proto", "api")
 
@@ -92,12 +92,11 @@ class Pending:
 
 
 class Stream:
-    """A call whose replies are a stream, and perhaps its requests: read with a time limit, or,
-    when not eager, one by one with replies()."""
+    """A call whose replies are a stream, and perhaps its requests: read with a time limit."""
 
     END = object()
 
-    def __init__(self, channel, method, first=None, metadata=None, raw=False, eager=True):
+    def __init__(self, channel, method, first=None, metadata=None, raw=False):
         self.method = method
         self.outgoing = queue.SimpleQueue()
         self.incoming = queue.SimpleQueue()
@@ -108,25 +107,16 @@ class Stream:
         self.running = kind(method.path, serialize, method.reply.FromString)(
             iter(self.outgoing.get, self.END) if method.streams[0] else first,
             metadata=metadata)
-        if eager:
-            threading.Thread(target=self.listen, daemon=True).start()
-
-    def replies(self):
-        """As the client takes them; raises the error that ends the stream."""
-        try:
-            yield from self.running
-        except grpc.RpcError as error:
-            self.error = failure(error)
-            raise self.error from None
-        finally:
-            self.ended.set()
+        self.thread = threading.Thread(target=self.listen, daemon=True)
+        self.thread.start()
 
     def listen(self):
         try:
-            for reply in self.replies():
+            for reply in self.running:
                 self.incoming.put(reply)
-        except Failed:
-            pass  # wait_end() returns it
+        except grpc.RpcError as error:
+            self.error = failure(error)
+        self.ended.set()
         self.incoming.put(self.END)
 
     def send(self, **fields):
