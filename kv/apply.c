@@ -286,6 +286,9 @@ void kv_apply(struct kv *kv, const struct kv_entry *entry,
     CHECK(kv->in_batch);
     CHECK(entry->index == kv->meta.applied_index + 1);
     CHECK(entry->term >= kv->meta.applied_term);
+    if (kv->plants & KV_PLANT_TTL_RESTARTS && entry->term > kv->meta.applied_term) {
+        lease_restart_all(kv);
+    }
     kv->wall_ms = entry->wall_ms;
     kv->meta.applied_index = entry->index;
     kv->meta.applied_term = entry->term;

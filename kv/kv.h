@@ -235,6 +235,16 @@ bool kv_rescan_step(struct kv *kv);
 /* Planted bugs, for tests only. */
 enum kv_plant {
     KV_PLANT_APPLIED_OUTSIDE_TXN = 1 << 0, /* applied index in a transaction of its own */
+    KV_PLANT_LEASE_EARLY = 1 << 1,   /* due by a clock that is ahead of cluster time */
+    KV_PLANT_TTL_RESTARTS = 1 << 2,  /* at a change of leader every TTL begins anew */
+    KV_PLANT_EARLY_RENEWAL = 1 << 3, /* keep-alives are answered before they commit */
+    KV_PLANT_DEAD_WAITER = 1 << 4,   /* who waits for a lock with a dead lease gets it */
+    KV_PLANT_OUT_OF_LINE = 1 << 5,   /* a hold is granted although others are before it */
+    KV_PLANT_WATCH_LOSES = 1 << 7,   /* an event, when a watch falls out of the ring */
+    KV_PLANT_WATCH_REPEATS = 1 << 8, /* the event before the start of a watch */
+    KV_PLANT_PROGRESS_AHEAD = 1 << 9, /* progress is told before the events */
+    KV_PLANT_OLD_PREV_KV = 1 << 10,   /* the pair before is that of a revision earlier */
+    KV_PLANT_OLD_FENCE = 1 << 6,      /* the token of a hold that is gone still counts */
 };
 void kv_set_plants(struct kv *kv, unsigned plants);
 

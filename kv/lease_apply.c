@@ -11,6 +11,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "kv/kv.h"
+#include "kv/lease_store.h"
 #include "kv/state.h"
 #include "kv/write.h"
 
@@ -37,6 +38,7 @@ static void end(struct kv *kv, struct lease *lease)
     }
     write_end(&write);
     free(keys);
+    lease_store_removal(kv, lease);
     lease_remove(kv, lease);
     kv->leases.n_revoked++;
 }
@@ -51,6 +53,20 @@ void lease_expire(struct kv *kv)
         work += 1 + lease->n_keys;
         end(kv, lease);
     }
+}
+
+void lease_restart_all(struct kv *kv)
+{
+    size_t n = kv->leases.n;
+    struct lease **all = mem_alloc((n + 1) * sizeof(all[0]));
+
+    for (size_t i = 0; i < n; i++) {
+        all[i] = kv->leases.heap[i].lease;
+    }
+    for (size_t i = 0; i < n; i++) {
+        lease_set_deadline(kv, all[i], lease_deadline(kv, all[i]->ttl));
+    }
+    free(all);
 }
 
 /* ---- commands ---- */

@@ -25,4 +25,7 @@ enum api_status lease_renew(struct kv *kv, const Kvd__Command__LeaseRenew *req,
  * LIMIT_EXPIRE_WORK leases and keys are gone or none is due. */
 void lease_expire(struct kv *kv);
 
+/* A planted bug: each lease has its whole TTL left again. */
+void lease_restart_all(struct kv *kv);
+
 #endif

@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "kv/kv.h"
 #include "kv/lease.h"
 #include "kv/state.h"
 
@@ -241,11 +242,12 @@ static void tell(struct kv *kv, const struct lock_hold *hold)
 }
 
 /* Of the first hold that is not granted. */
-static bool may_be_granted(const struct lock_line *line, const struct lock_hold *hold)
+static bool may_be_granted(const struct kv *kv, const struct lock_line *line,
+                           const struct lock_hold *hold)
 {
     const struct lock_hold *first = lock_first(line);
 
-    if (hold == first) {
+    if (hold == first || kv->plants & KV_PLANT_OUT_OF_LINE) {
         return true;
     }
     if (hold->mode != first->mode || hold->slots != first->slots) {
@@ -259,7 +261,7 @@ static void grant(struct kv *kv, struct lock_line *line)
     while (line->next != &line->holds) {
         struct lock_hold *hold = lock_hold_at(line->next);
 
-        if (!may_be_granted(line, hold)) {
+        if (!may_be_granted(kv, line, hold)) {
             break;
         }
         hold->granted = true;

@@ -19,7 +19,7 @@ enum kv_lock_state kv_lock_state(const struct kv *kv, struct slice key, int64_t 
         hold = lock_of_key(kv, found);
     }
     if (hold == NULL || !lease_lives(kv, found->lease)) {
-        return KV_LOCK_GONE;
+        return kv->plants & KV_PLANT_DEAD_WAITER ? KV_LOCK_GRANTED : KV_LOCK_GONE;
     }
     return hold->granted ? KV_LOCK_GRANTED : KV_LOCK_WAITING;
 }

@@ -11,6 +11,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "kv/history.h"
+#include "kv/kv.h"
 #include "kv/state.h"
 #include "kv/watch_encode.h"
 
@@ -45,8 +46,10 @@ bool watch_find_prev(struct kv *kv, const struct row *row, struct row *prev)
     const struct key *key = index_find(&kv->index, row->key);
     struct version version;
 
+    int64_t rev = row->rev - (kv->plants & KV_PLANT_OLD_PREV_KV ? 2 : 1);
+
     return row->rev - 1 >= kv->meta.compact_revision && key != NULL &&
-           key_at(key, row->rev - 1, &version) && version.number != 0 &&
+           key_at(key, rev, &version) && version.number != 0 &&
            history_read_old(kv, row->key, version.seq, prev);
 }
 
@@ -197,6 +200,7 @@ enum watch_news watch_pull(struct kv *kv, struct watch *watch, struct watch_batc
             return pull_pending(kv, watch, out);
         }
         watch->place = 0;
+        watch->next += kv->plants & KV_PLANT_WATCH_LOSES ? 1 : 0;
         watch_move(kv, watch, WATCH_BEHIND);
         return watch_catch_up(kv, watch, out);
     case WATCH_BEHIND:
@@ -239,7 +243,7 @@ bool watch_add(struct kv *kv, struct watch *watch, const struct watch_options *o
         return false;
     }
     if (all->n++ == 0) {
-        ring_open(&all->ring, LIMIT_WATCH_RING);
+        ring_open(&all->ring, all->ring_bytes > 0 ? all->ring_bytes : LIMIT_WATCH_RING);
         arena_init(&all->reading.arena, 2 * LIMIT_RESPONSE_BYTES);
     }
     *watch = (struct watch){
@@ -249,6 +253,9 @@ bool watch_add(struct kv *kv, struct watch *watch, const struct watch_options *o
         .flags = (uint8_t)options->flags,
         .future = options->start > rev,
     };
+    if (kv->plants & KV_PLANT_WATCH_REPEATS && watch->next > 1 && watch->next <= rev) {
+        watch->next--;
+    }
     watch->spot->n++;
     watch->spot->n_prev += (options->flags & WATCH_PREV_KV) != 0;
     list_init(&watch->waiting);
@@ -291,7 +298,15 @@ void watches_close(struct kv *kv)
 
 bool watch_is_synced(const struct kv *kv, const struct watch *watch)
 {
+    if (kv->plants & KV_PLANT_PROGRESS_AHEAD) {
+        return kv->meta.revision >= watch->next;
+    }
     return watch_waits(watch) && (!watch->future || kv->meta.revision >= watch->next);
+}
+
+void watch_set_ring(struct kv *kv, size_t bytes)
+{
+    kv->watches.ring_bytes = bytes;
 }
 
 struct watch *watch_unfinished(const struct kv *kv)

@@ -115,6 +115,9 @@ bool watch_is_synced(const struct kv *kv, const struct watch *watch);
 size_t watch_event_size(const struct watch_event *event);
 uint8_t *watch_write_event(const struct watch_event *event, uint8_t *to); /* its end */
 
+/* For tests: another size of the ring, from when it is opened next. */
+void watch_set_ring(struct kv *kv, size_t bytes);
+
 struct watch_stats {
     size_t watches;
     size_t behind; /* of them */

@@ -31,7 +31,8 @@ struct watches {
     size_t n;
     size_t n_behind;
     struct watch_spots spots;
-    struct ring ring; /* open while there are watches */
+    size_t ring_bytes; /* 0: LIMIT_WATCH_RING */
+    struct ring ring;  /* open while there are watches */
     struct watch_gather gather;
     struct watch_reading reading;
 };

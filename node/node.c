@@ -312,6 +312,12 @@ void node_set_plants(struct node *node, unsigned log_plants, unsigned kv_plants)
 {
     raftlog_set_plants(node->log, log_plants);
     kv_set_plants(node->kv, kv_plants);
+    node->renewals.planted = kv_plants & KV_PLANT_EARLY_RENEWAL ? node->kv : NULL;
+}
+
+void node_set_watch_ring(struct node *node, size_t bytes)
+{
+    watch_set_ring(node->kv, bytes);
 }
 
 /* ---- the end ---- */

@@ -46,4 +46,7 @@ void node_close(struct node *node);
 /* Planted bugs, for tests only: see raftlog_set_plants and kv_set_plants. */
 void node_set_plants(struct node *node, unsigned log_plants, unsigned kv_plants);
 
+/* For tests only: see watch_set_ring. */
+void node_set_watch_ring(struct node *node, size_t bytes);
+
 #endif

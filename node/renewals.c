@@ -91,6 +91,29 @@ static void on_applied(struct machine_op *op, enum api_status status,
     batch_drop(batch);
 }
 
+/* A planted bug: as if every lease that is there now had been renewed. */
+static void answer_early(struct renewals *r, struct renew_batch *batch)
+{
+    batch->done = true;
+    for (size_t i = 0; i < batch->n; i++) {
+        Etcdserverpb__LeaseTimeToLiveRequest req =
+            ETCDSERVERPB__LEASE_TIME_TO_LIVE_REQUEST__INIT;
+        Etcdserverpb__LeaseTimeToLiveResponse *told = NULL;
+
+        req.id = batch->renew.ids[i];
+        if (kv_lease_time_to_live(r->planted, &req, 0, &batch->arena, &told) == API_OK) {
+            batch->items[i].ttl = told->grantedttl;
+        }
+    }
+    for (size_t i = 0; i < batch->n; i++) {
+        struct renewal_line *line = batch->items[i].line;
+
+        if (line != NULL && line->first == &batch->items[i]) {
+            line->events->known(line->owner);
+        }
+    }
+}
+
 static struct renew_batch *batch_new(struct renewals *r)
 {
     struct renew_batch *batch = mem_zero(sizeof(*batch));
@@ -120,6 +143,9 @@ static void submit(struct renewals *r)
         .arena = &batch->arena,
         .done = on_applied,
     };
+    if (r->planted != NULL) {
+        answer_early(r, batch);
+    }
     machine_submit(r->machine, &batch->op);
 }
 

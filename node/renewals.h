@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "api/status.h"
+#include "kv/kv.h"
 #include "node/machine.h"
 
 struct renewal;
@@ -41,6 +42,7 @@ struct renewals {
     struct renew_batch *batch; /* of this turn, not full; may be NULL */
     size_t n;                  /* requests that wait, in all lines */
     size_t n_submitted;        /* commands on their way */
+    struct kv *planted; /* tests only: answers come from here, before the commit; NULL */
 };
 
 void renewals_init(struct renewals *r, struct machine *machine, size_t request_max);
