@@ -21,6 +21,16 @@ static const struct {
     {"read-without-round", RAFTLOG_PLANT_READ_WITHOUT_ROUND, 0},
     {"apply-beyond-stored", RAFTLOG_PLANT_APPLY_BEYOND_STORED, 0},
     {"applied-outside-txn", 0, KV_PLANT_APPLIED_OUTSIDE_TXN},
+    {"watch-loses", 0, KV_PLANT_WATCH_LOSES},
+    {"watch-repeats", 0, KV_PLANT_WATCH_REPEATS},
+    {"progress-ahead", 0, KV_PLANT_PROGRESS_AHEAD},
+    {"old-prev-kv", 0, KV_PLANT_OLD_PREV_KV},
+    {"lease-early", 0, KV_PLANT_LEASE_EARLY},
+    {"ttl-restarts", 0, KV_PLANT_TTL_RESTARTS},
+    {"early-renewal", 0, KV_PLANT_EARLY_RENEWAL},
+    {"dead-waiter", 0, KV_PLANT_DEAD_WAITER},
+    {"out-of-line", 0, KV_PLANT_OUT_OF_LINE},
+    {"old-fence", 0, KV_PLANT_OLD_FENCE},
 };
 
 struct campaign {
@@ -31,8 +41,17 @@ struct campaign {
 
 static const char usage[] =
     "usage: sim node [--seeds N] [--from S] [--members M] [--seconds T] [--verbose]\n"
-    "                [--plant ack-before-fsync|read-without-round|apply-beyond-stored|\n"
-    "                         applied-outside-txn]\n";
+    "                [--plant NAME]\n"
+    "plants:";
+
+static void print_usage(void)
+{
+    fputs(usage, stderr);
+    for (size_t i = 0; i < ARRAY_LEN(plants); i++) {
+        fprintf(stderr, " %s", plants[i].name);
+    }
+    fputs("\n", stderr);
+}
 
 static bool parse(struct campaign *campaign, int argc, char **argv)
 {
@@ -111,7 +130,7 @@ int node_sim_main(int argc, char **argv)
     double wall;
 
     if (!parse(&campaign, argc, argv)) {
-        fputs(usage, stderr);
+        print_usage();
         return 2;
     }
     log_setup(campaign.options.verbose ? LOG_DEBUG : LOG_ERROR, LOG_CONSOLE);
@@ -139,15 +158,18 @@ int node_sim_main(int argc, char **argv)
         total.kills += result.kills;
         total.shortened += result.shortened;
         total.disk_ends += result.disk_ends;
+        total.events += result.events;
+        total.grants += result.grants;
     }
     wall = wall_seconds() - begin;
     printf("node: %" PRIu64 " seeds, %" PRIu64
            " failures; %.0f s simulated in %.1f s (%.0f "
            "x real time), %" PRIu64 " steps, %" PRIu64 " operations, %" PRIu64
            " unknown, %" PRIu64 " kills, %" PRIu64 " ended by their disk, %" PRIu64
-           " logs shortened\n",
+           " logs shortened, %" PRIu64 " events watched, %" PRIu64 " grants of locks\n",
            campaign.n_seeds, failures, (double)total.simulated_ns / 1e9, wall,
            (double)total.simulated_ns / 1e9 / wall, total.steps, total.operations,
-           total.unknown, total.kills, total.disk_ends, total.shortened);
+           total.unknown, total.kills, total.disk_ends, total.shortened, total.events,
+           total.grants);
     return (failures > 0) == campaign.planted ? 0 : 1;
 }

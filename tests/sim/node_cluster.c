@@ -9,7 +9,8 @@
 #include "node/health.h"
 #include "tests/sim/sim_vfs.h"
 
-#define NEVER (UINT64_MAX / 2) /* calls */
+#define PROGRESS_MS 700              /* of watchers: often */
+#define NEVER       (UINT64_MAX / 2) /* calls */
 
 static void fail(struct node_cluster *cluster, uint32_t member, const char *text)
 {
@@ -91,6 +92,7 @@ static void configure(struct node_member *member)
     uint32_t number = member->number;
 
     config_defaults(config);
+    config->progress_ms = PROGRESS_MS;
     set_text(&config->name, mem_printf("m%u", number));
     set_text(&config->data_dir, mem_printf("/m%u", number));
     set_url(&config->listen_client, number, 2379);
@@ -127,6 +129,7 @@ void node_member_start(struct node_member *member)
     }
     node_set_plants(member->node, member->cluster->log_plants,
                     member->cluster->kv_plants);
+    node_set_watch_ring(member->node, member->cluster->watch_ring);
     sim_host_run(member->host, &program, member);
 }
 

@@ -32,6 +32,7 @@ struct node_cluster {
     struct node_member members[CLUSTER_MEMBERS_MAX];
     unsigned log_plants; /* see raftlog_set_plants */
     unsigned kv_plants;  /* see kv_set_plants */
+    size_t watch_ring;   /* bytes; see watch_set_ring */
     uint64_t drift_ppm;  /* no member's clock gains or loses more */
     struct cluster_track track;
     uint64_t starts;

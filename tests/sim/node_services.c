@@ -7,9 +7,12 @@
 #include "tests/sim/bulk_writer.h"
 #include "tests/sim/chronicler.h"
 #include "tests/sim/lease_client.h"
+#include "tests/sim/lock_client.h"
+#include "tests/sim/watch_client.h"
 
 #define CHRONICLER_HOST 45
 #define FIRST_HOST      46
+#define BULK_KEYS_MAX   12
 
 static struct sim_place new_place(struct services *services, uint32_t number,
                                   struct services_actor *actor)
@@ -59,7 +62,7 @@ static void start_writers(struct services *services)
 {
     static const uint32_t sizes[] = {10, 100, 6000};
     uint64_t n = sim_rng_between(&services->rng, 0, 2);
-    uint32_t n_keys = (uint32_t)sim_rng_between(&services->rng, 1, 12);
+    uint32_t n_keys = (uint32_t)sim_rng_between(&services->rng, 1, BULK_KEYS_MAX);
 
     for (uint64_t i = 0; i < n; i++) {
         struct bulk_writer_options options = {
@@ -91,12 +94,31 @@ static void start_leases(struct services *services)
     }
 }
 
+static void start_watchers(struct services *services)
+{
+    uint64_t n = sim_rng_between(&services->rng, 0, 3);
+
+    for (uint64_t i = 0; i < n; i++) {
+        struct watch_client_options options = {
+            .number = (uint32_t)i,
+            .chronicle = &services->chronicle,
+            .n_keys = services->n_keys,
+            .n_bulk_keys = BULK_KEYS_MAX,
+            .act_ms_max = sim_rng_between(&services->rng, 50, 3000),
+        };
+        struct services_actor *actor = add_actor(services, &options.place);
+
+        run_actor(actor, &watch_client_actor, watch_client_open(&options));
+    }
+}
+
 void services_open(struct services *services)
 {
     chronicle_init(&services->chronicle);
     start_chronicler(services);
     start_writers(services);
     start_leases(services);
+    start_watchers(services);
 }
 
 static void close_actor(struct services_actor *actor)
@@ -113,6 +135,7 @@ void services_close(struct services *services)
         close_actor(&services->actors[i]);
     }
     close_actor(&services->chronicler);
+    lock_log_close(&services->locks);
     chronicle_close(&services->chronicle);
 }
 
@@ -137,31 +160,93 @@ static void stop_actor(const struct services_actor *actor)
     sim_host_wake(actor->host);
 }
 
-void services_stop(struct services *services)
+static bool watches(const struct services_actor *actor)
+{
+    return actor->kind == &watch_client_actor;
+}
+
+/* Those who watch, or those who do not. */
+static void stop_actors(struct services *services, bool who_watch)
 {
     for (size_t i = 0; i < services->n_actors; i++) {
-        stop_actor(&services->actors[i]);
+        if (watches(&services->actors[i]) == who_watch) {
+            stop_actor(&services->actors[i]);
+        }
     }
 }
 
-bool services_idle(const struct services *services)
+static bool actors_idle(const struct services *services, bool who_watch)
 {
     for (size_t i = 0; i < services->n_actors; i++) {
-        if (!services->actors[i].kind->idle(services->actors[i].owner)) {
+        const struct services_actor *actor = &services->actors[i];
+
+        if (watches(actor) == who_watch && !actor->kind->idle(actor->owner)) {
             return false;
         }
     }
     return true;
 }
 
-void services_finish(struct services *services)
+void services_stop(struct services *services)
+{
+    stop_actors(services, false);
+}
+
+bool services_idle(const struct services *services)
+{
+    return actors_idle(services, false);
+}
+
+void services_read(struct services *services)
 {
     stop_actor(&services->chronicler);
 }
 
-bool services_finished(const struct services *services)
+bool services_have_read(const struct services *services)
 {
     return services->chronicler.kind->idle(services->chronicler.owner);
+}
+
+void services_watch_all(struct services *services)
+{
+    stop_actors(services, true);
+}
+
+bool services_have_watched(const struct services *services)
+{
+    return actors_idle(services, true);
+}
+
+void services_count(const struct services *services, uint64_t *events, uint64_t *grants)
+{
+    *events = 0;
+    *grants = 0;
+    for (size_t i = 0; i < services->n_actors; i++) {
+        if (watches(&services->actors[i])) {
+            *events += watch_client_events(services->actors[i].owner);
+        }
+    }
+    for (size_t i = 0; i < services->locks.n; i++) {
+        const struct lock_ask *ask = &services->locks.asks[i];
+
+        *grants += ask->outcome == LOCK_DONE && ask->verb <= LOCK_ETCD_CAMPAIGN;
+    }
+}
+
+void services_freeze(struct services *services, uint64_t until)
+{
+    if (services->n_actors > 0) {
+        size_t i = sim_rng_between(&services->rng, 0, services->n_actors - 1);
+
+        sim_host_freeze(services->actors[i].host, until);
+    }
+}
+
+void services_thaw(struct services *services)
+{
+    for (size_t i = 0; i < services->n_actors; i++) {
+        sim_host_freeze(services->actors[i].host, 0);
+    }
 }
 
 static int check_actor(const struct services *services,
@@ -172,9 +257,13 @@ static int check_actor(const struct services *services,
                                   .drift_ppm = services->cluster->drift_ppm,
                                   .end = sim_world_now(services->world)};
 
-    return actor->kind == &lease_client_actor
-               ? lease_client_check(actor->owner, &bounds, err)
-               : 0;
+    if (actor->kind == &lease_client_actor) {
+        return lease_client_check(actor->owner, &bounds, err);
+    }
+    if (actor->kind == &lock_client_actor) {
+        return lock_client_check(actor->owner, &bounds, err);
+    }
+    return watches(actor) ? watch_client_check(actor->owner, err) : 0;
 }
 
 int services_check(struct services *services, struct err *err)
@@ -183,6 +272,10 @@ int services_check(struct services *services, struct err *err)
 
     for (size_t i = 0; i < services->n_actors && rc == 0; i++) {
         rc = check_actor(services, &services->actors[i], err);
+    }
+    if (rc == 0) {
+        rc = lock_check(&services->chronicle, &services->cluster->track, &services->locks,
+                        err);
     }
     return rc;
 }

@@ -4,6 +4,7 @@
 #define KVD_SIM_NODE_SERVICES_H
 
 #include "tests/sim/chronicle.h"
+#include "tests/sim/lock_check.h"
 #include "tests/sim/node_cluster.h"
 #include "tests/sim/sim_actor.h"
 
@@ -21,14 +22,15 @@ struct services {
     struct sim_rng rng;
     const char *const *addresses;
     uint64_t *next_value;
+    uint32_t n_keys; /* of node_client.h */
     struct chronicle chronicle;
+    struct lock_log locks;
     struct services_actor chronicler;
     struct services_actor actors[SERVICES_ACTORS_MAX];
     size_t n_actors;
-    char failure[512];
 };
 
-/* The fields up to next_value are set. Draws who takes part, and starts them. */
+/* The fields up to n_keys are set. Draws who takes part, and starts them. */
 void services_open(struct services *services);
 void services_close(struct services *services);
 
@@ -39,9 +41,19 @@ const char *services_complaint(const struct services *services);
 void services_stop(struct services *services);
 bool services_idle(const struct services *services);
 
-/* When nothing changes any more: reads the chronicle to its end. */
-void services_finish(struct services *services);
-bool services_finished(const struct services *services);
+/* When nothing changes any more: the chronicle is read to its end; then the watchers must
+ * be told of everything. */
+void services_read(struct services *services);
+bool services_have_read(const struct services *services);
+void services_watch_all(struct services *services);
+bool services_have_watched(const struct services *services);
+
+/* Events that watchers were told, and grants of locks. */
+void services_count(const struct services *services, uint64_t *events, uint64_t *grants);
+
+/* Stops one of the clients' hosts, as SIGSTOP does. */
+void services_freeze(struct services *services, uint64_t until);
+void services_thaw(struct services *services);
 
 /* Checks all records against the chronicle. ERR_CORRUPT with the reason. */
 int services_check(struct services *services, struct err *err);

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/limits.h"
 #include "base/mem.h"
 #include "node/health.h"
 #include "tests/sim/linear.h"
@@ -45,6 +46,7 @@ enum fault {
     FAULT_SLOW_DISK,
     FAULT_DISK_ERROR,
     FAULT_SLOW_NET,
+    FAULT_FREEZE_CLIENT,
     FAULT_NFAULTS,
 };
 
@@ -180,6 +182,15 @@ static void isolate(struct run *run, uint32_t member)
     }
 }
 
+static void fail_disk(struct run *run, struct node_member *member)
+{
+    node_member_fail_disk(member, sim_rng_between(&run->rng, 0, 200),
+                          sim_rng_chance(&run->rng, 500000) ? -EIO : -ENOSPC);
+    sim_world_at(run->world,
+                 sim_world_now(run->world) + sim_rng_between(&run->rng, SIM_S, 6 * SIM_S),
+                 on_restart, run, member->number - 1);
+}
+
 static void strike(struct run *run, enum fault fault)
 {
     struct sim_net *net = sim_world_net(run->world);
@@ -227,14 +238,15 @@ static void strike(struct run *run, enum fault fault)
                      on_slow_end, run, member->number - 1);
         return;
     case FAULT_DISK_ERROR:
-        node_member_fail_disk(member, sim_rng_between(&run->rng, 0, 200),
-                              sim_rng_chance(&run->rng, 500000) ? -EIO : -ENOSPC);
-        sim_world_at(run->world, now + sim_rng_between(&run->rng, SIM_S, 6 * SIM_S),
-                     on_restart, run, member->number - 1);
+        fail_disk(run, member);
         return;
     case FAULT_SLOW_NET:
         sim_net_set_delay(net, 100 * SIM_US,
                           sim_rng_between(&run->rng, SIM_MS, 80 * SIM_MS));
+        return;
+    case FAULT_FREEZE_CLIENT:
+        services_freeze(&run->services,
+                        now + sim_rng_between(&run->rng, 100 * SIM_MS, 10 * SIM_S));
         return;
     case FAULT_NFAULTS:
         break;
@@ -272,6 +284,7 @@ static void on_fault(void *owner, uint64_t number)
 static void heal(struct run *run)
 {
     run->healed = true;
+    services_thaw(&run->services);
     sim_net_heal(sim_world_net(run->world));
     sim_net_set_delay(sim_world_net(run->world), 50 * SIM_US, 500 * SIM_US);
     for (uint32_t i = 0; i < run->cluster.n_members; i++) {
@@ -338,7 +351,8 @@ static void start_services(struct run *run)
                                       .cluster = &run->cluster,
                                       .rng = sim_rng_split(&run->rng),
                                       .addresses = run->addresses,
-                                      .next_value = &run->next_value};
+                                      .next_value = &run->next_value,
+                                      .n_keys = run->n_keys};
     services_open(&run->services);
 }
 
@@ -493,6 +507,9 @@ static void set_up(struct run *run)
         node_cluster_shorten_logs(&run->cluster, sim_rng_between(&run->rng, 1, 100),
                                   sim_rng_between(&run->rng, 1, 100));
     }
+    if (sim_rng_chance(&run->rng, 700000)) {
+        run->cluster.watch_ring = KIB * sim_rng_between(&run->rng, 1, 32);
+    }
     if (sim_rng_chance(&run->rng, 400000)) {
         node_cluster_drift(&run->cluster, DRIFT_PPM);
     }
@@ -559,16 +576,25 @@ static void stop(struct run *run)
     step_until(run, sim_world_now(run->world) + 2 * SIM_S);
 }
 
-static void read_chronicle(struct run *run)
+static void step_until_all(struct run *run, bool (*have)(const struct services *services),
+                           const char *otherwise)
 {
     uint64_t end = sim_world_now(run->world) + AUDIT_LIMIT;
 
-    services_finish(&run->services);
-    while (!failed(run) && !services_finished(&run->services)) {
+    while (!failed(run) && !have(&run->services)) {
         if (!sim_world_step(run->world, end)) {
-            fail(run, "the store's changes could not be read after the end");
+            fail(run, otherwise);
         }
     }
+}
+
+static void read_chronicle(struct run *run)
+{
+    services_read(&run->services);
+    step_until_all(run, services_have_read,
+                   "the store's changes could not be read after the end");
+    services_watch_all(&run->services);
+    step_until_all(run, services_have_watched, "a watcher was not told of everything");
 }
 
 static void check_records(struct run *run)
@@ -605,6 +631,7 @@ void node_sim_run(const struct node_sim_options *options, struct node_sim_result
     result->kills = run.cluster.kills;
     result->shortened = shortened_logs(&run);
     result->disk_ends = run.cluster.disk_ends;
+    services_count(&run.services, &result->events, &result->grants);
     for (size_t i = 0; i < run.history.n; i++) {
         result->unknown += run.history.ops[i].outcome == OP_UNKNOWN;
     }

@@ -24,6 +24,8 @@ struct node_sim_result {
     uint64_t kills;
     uint64_t disk_ends; /* members that a failing disk ended */
     uint64_t shortened; /* members whose log no longer begins at 1 */
+    uint64_t events;    /* that watchers were told */
+    uint64_t grants;    /* of locks that were answered */
     int64_t revisions;
 };
 

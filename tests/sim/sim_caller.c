@@ -5,7 +5,8 @@
 
 #define CONNECT_MS  500
 #define RETRY_MS    50
-#define PATIENCE_MS 500 /* beyond a call's own limit */
+#define PATIENCE_MS 500     /* beyond a call's own limit */
+#define FOREVER_MS  3600000 /* the limit of a call that waits */
 
 static void answer(struct sim_caller *caller, int code, const char *text,
                    struct slice reply)
@@ -92,13 +93,26 @@ bool sim_caller_ready(const struct sim_caller *caller)
     return caller->rpc.state == SIM_RPC_UP && !caller->busy && !caller->leave;
 }
 
-void sim_caller_call(struct sim_caller *caller, const char *path,
-                     const ProtobufCMessage *message, uint64_t timeout_ms)
+static void begin_call(struct sim_caller *caller, const char *path,
+                       const ProtobufCMessage *message, uint64_t timeout_ms,
+                       uint64_t patience_ms)
 {
     CHECK(sim_caller_ready(caller));
     caller->busy = true;
-    caller->due_ms = env_mono_ms(caller->place.env) + timeout_ms + PATIENCE_MS;
+    caller->due_ms = env_mono_ms(caller->place.env) + patience_ms;
     sim_rpc_call(&caller->rpc, path, message, timeout_ms);
+}
+
+void sim_caller_call(struct sim_caller *caller, const char *path,
+                     const ProtobufCMessage *message, uint64_t timeout_ms)
+{
+    begin_call(caller, path, message, timeout_ms, timeout_ms + PATIENCE_MS);
+}
+
+void sim_caller_wait(struct sim_caller *caller, const char *path,
+                     const ProtobufCMessage *message, uint64_t patience_ms)
+{
+    begin_call(caller, path, message, FOREVER_MS, patience_ms);
 }
 
 void sim_caller_leave(struct sim_caller *caller)

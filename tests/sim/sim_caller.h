@@ -42,6 +42,11 @@ bool sim_caller_ready(const struct sim_caller *caller);
 void sim_caller_call(struct sim_caller *caller, const char *path,
                      const ProtobufCMessage *message, uint64_t timeout_ms);
 
+/* A call that waits at the server for as long as it takes; after so long without an
+ * answer its connection is dropped. */
+void sim_caller_wait(struct sim_caller *caller, const char *path,
+                     const ProtobufCMessage *message, uint64_t patience_ms);
+
 /* The member did not serve: another one from the next turn on. */
 void sim_caller_leave(struct sim_caller *caller);
 

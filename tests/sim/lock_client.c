@@ -1,0 +1,774 @@
+#include "tests/sim/lock_client.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/decode.h"
+#include "api/status.h"
+#include "base/check.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "lock.pb-c.h"
+#include "rpc.pb-c.h"
+#include "tests/sim/lease_keeper.h"
+#include "tests/sim/sim_caller.h"
+#include "v3election.pb-c.h"
+#include "v3lock.pb-c.h"
+
+#define TIMEOUT_MS 8000
+#define FOREVER_MS 600000 /* a call that waits as long as it takes */
+#define TTL_MAX    6      /* s */
+#define NEGLECT_MS 8000
+#define SLOTS_NAME 50 /* the lock with slots */
+#define SLOTS      2
+#define HELD_MAX   2
+#define IDS_MAX    3
+#define USES_MAX   6 /* acts between acquire and release */
+#define KEY_MAX    128
+
+enum way { WAY_EXCLUSIVE, WAY_SHARED, WAY_SLOTS, WAY_LOCK, WAY_CAMPAIGN };
+
+/*   LEASING --granted--> RESTING --> ACQUIRING --> USING --> RELEASING --> RESTING
+ *      ^------- the lease is gone: from everywhere ------------+  (a second lock: USING
+ * to ACQUIRING and back)   */
+enum phase { LEASING, RESTING, ACQUIRING, USING, RELEASING, REVOKING, ENDED };
+
+struct held {
+    enum way way;
+    uint32_t name;
+    int64_t token; /* 0: not known */
+    uint64_t ids[IDS_MAX];
+    size_t n_ids;
+};
+
+struct lock_client {
+    struct lock_client_options o;
+    struct sim_caller caller;
+    struct lease_keeper keeper;
+    struct arena arena;
+    enum phase phase;
+    bool stopping;
+    struct lease_life **lives; /* the newest one last */
+    size_t n_lives;
+    struct lease_life *life; /* NULL: there is no lease */
+    size_t lease_place;      /* of the grant or revoke under way */
+    struct held held[HELD_MAX];
+    size_t n_held;
+    struct held wanted;
+    bool again;      /* wanted is held already: one more id */
+    int64_t wait_ms; /* of wanted */
+    uint64_t next_id;
+    uint32_t uses; /* left before the release */
+    size_t place;  /* of the ask under way in the log */
+    uint64_t due_ms;
+    char complaint[320];
+};
+
+static uint64_t now_ms(const struct lock_client *client)
+{
+    return env_mono_ms(client->o.place.env);
+}
+
+static uint64_t now_ns(const struct lock_client *client)
+{
+    return env_mono_ns(client->o.place.env);
+}
+
+static uint64_t between(struct lock_client *client, uint64_t low, uint64_t high)
+{
+    return sim_rng_between(&client->o.place.rng, low, high);
+}
+
+static bool chance(struct lock_client *client, uint32_t percent)
+{
+    return sim_rng_chance(&client->o.place.rng, percent * 10000);
+}
+
+static void complain(struct lock_client *client, int code, const char *what)
+{
+    if (client->complaint[0] == '\0') {
+        snprintf(client->complaint, sizeof(client->complaint),
+                 "lock client %" PRIu32 " was told: %d %.250s", client->o.number, code,
+                 what);
+    }
+}
+
+static void pause(struct lock_client *client)
+{
+    client->due_ms = now_ms(client) + between(client, 1, client->o.act_ms_max);
+}
+
+/* ---- names ---- */
+
+static ProtobufCBinaryData binary(const char *text)
+{
+    return (ProtobufCBinaryData){strlen(text), (uint8_t *)text};
+}
+
+static void name_text(uint32_t name, char *text, size_t size)
+{
+    snprintf(text, size, LOCK_PREFIX "%" PRIu32, name);
+}
+
+static void id_text(const struct lock_client *client, uint64_t id, char *text,
+                    size_t size)
+{
+    snprintf(text, size, "c%" PRIu32 "-%" PRIu64, client->o.number, id);
+}
+
+/* The key of a hold. */
+static void key_text(const struct lock_client *client, const struct held *held,
+                     char *text, size_t size)
+{
+    char id[32];
+    char suffix[64] = "";
+
+    id_text(client, held->ids[0], id, sizeof(id));
+    if (held->way == WAY_SHARED) {
+        snprintf(suffix, sizeof(suffix), ".shared");
+    } else if (held->way == WAY_SLOTS) {
+        snprintf(suffix, sizeof(suffix), ".slots-%d.%s", SLOTS, id);
+    }
+    snprintf(text, size, LOCK_PREFIX "%" PRIu32 "/%" PRIx64 "%s", held->name,
+             (uint64_t)client->life->id, suffix);
+}
+
+static enum lock_mode mode_of(enum way way)
+{
+    return way == WAY_SHARED  ? LOCK_SHARED
+           : way == WAY_SLOTS ? LOCK_SLOTS
+                              : LOCK_EXCLUSIVE;
+}
+
+/* ---- the lease ---- */
+
+static void begin_life(struct lock_client *client)
+{
+    struct lease_life *life = mem_zero(sizeof(*life));
+
+    client->lives =
+        mem_grow(client->lives, (client->n_lives + 1) * sizeof(*client->lives));
+    client->lives[client->n_lives++] = life;
+    life->id = 0x5000000 + 0x10000 * (int64_t)client->o.number + (int64_t)client->n_lives;
+    life->ttl = (int64_t)between(client, 2, TTL_MAX);
+    life->client = 100 + client->o.number;
+    client->life = life;
+}
+
+static void grant(struct lock_client *client)
+{
+    Etcdserverpb__LeaseGrantRequest request = ETCDSERVERPB__LEASE_GRANT_REQUEST__INIT;
+
+    if (client->life == NULL) {
+        begin_life(client);
+    }
+    request.id = client->life->id;
+    request.ttl = client->life->ttl;
+    client->lease_place = lease_life_ask(client->life, LEASE_GRANT, now_ns(client));
+    sim_caller_call(&client->caller, "/etcdserverpb.Lease/LeaseGrant", &request.base,
+                    TIMEOUT_MS);
+}
+
+static void revoke(struct lock_client *client)
+{
+    Etcdserverpb__LeaseRevokeRequest request = ETCDSERVERPB__LEASE_REVOKE_REQUEST__INIT;
+
+    request.id = client->life->id;
+    client->lease_place = lease_life_ask(client->life, LEASE_REVOKE, now_ns(client));
+    sim_caller_call(&client->caller, "/etcdserverpb.Lease/LeaseRevoke", &request.base,
+                    TIMEOUT_MS);
+}
+
+static void granted(struct lock_client *client)
+{
+    struct lease_life *life = client->life;
+
+    for (size_t i = 0; i < life->n_asks; i++) {
+        life->asks[i].sent = life->asks[0].sent;
+        lease_life_answer(life, i, now_ns(client), LEASE_DONE);
+    }
+    lease_keeper_keep(&client->keeper, life, (uint64_t)life->ttl * 1000 / 3);
+    client->phase = RESTING;
+}
+
+static void lose_lease(struct lock_client *client)
+{
+    lease_keeper_rest(&client->keeper);
+    client->keeper.gone = false;
+    client->life = NULL;
+    client->n_held = 0;
+    client->phase = client->stopping ? ENDED : LEASING;
+}
+
+/* ---- asks ---- */
+
+static size_t note_ask(struct lock_client *client, enum lock_verb verb,
+                       const struct held *held)
+{
+    char key[KEY_MAX];
+    struct lock_ask ask = {
+        .verb = verb,
+        .client = client->o.number,
+        .name = held->name,
+        .mode = mode_of(held->way),
+        .slots = held->way == WAY_SLOTS ? SLOTS : 0,
+        .lease = client->life->id,
+        .try = client->wait_ms == 0,
+        .sent = now_ns(client),
+        .token = held->token,
+    };
+
+    key_text(client, held, key, sizeof(key));
+    ask.key = chronicle_key(client->o.chronicle, slice_str(key));
+    return lock_log_add(client->o.log, &ask);
+}
+
+static struct lock_ask *end_ask(struct lock_client *client, enum lock_outcome outcome)
+{
+    struct lock_ask *ask = &client->o.log->asks[client->place];
+
+    ask->outcome = outcome;
+    ask->answered = now_ns(client);
+    return ask;
+}
+
+/* For long, but not for ever: it asks again elsewhere, and has kept its place. */
+static void wait(struct lock_client *client, const char *path,
+                 const ProtobufCMessage *request)
+{
+    sim_caller_wait(&client->caller, path, request, between(client, 3000, 12000));
+}
+
+static void acquire(struct lock_client *client)
+{
+    static const Kvd__V1__LockMode modes[] = {[WAY_EXCLUSIVE] =
+                                                  KVD__V1__LOCK_MODE__EXCLUSIVE,
+                                              [WAY_SHARED] = KVD__V1__LOCK_MODE__SHARED,
+                                              [WAY_SLOTS] = KVD__V1__LOCK_MODE__SLOTS};
+    Kvd__V1__AcquireRequest request = KVD__V1__ACQUIRE_REQUEST__INIT;
+    struct held *wanted = &client->wanted;
+    char name[KEY_MAX];
+    char id[32];
+
+    name_text(wanted->name, name, sizeof(name));
+    id_text(client, wanted->ids[wanted->n_ids - 1], id, sizeof(id));
+    request.name = binary(name);
+    request.lease = client->life->id;
+    request.hold = id;
+    request.mode = modes[wanted->way];
+    request.slots = wanted->way == WAY_SLOTS ? SLOTS : 0;
+    request.wait_ms = client->wait_ms;
+    client->place = note_ask(client, LOCK_ACQUIRE, wanted);
+    if (client->wait_ms < 0) {
+        wait(client, "/kvd.v1.Lock/Acquire", &request.base);
+    } else {
+        sim_caller_call(&client->caller, "/kvd.v1.Lock/Acquire", &request.base,
+                        TIMEOUT_MS);
+    }
+}
+
+static void etcd_lock(struct lock_client *client)
+{
+    V3lockpb__LockRequest request = V3LOCKPB__LOCK_REQUEST__INIT;
+    char name[KEY_MAX];
+
+    name_text(client->wanted.name, name, sizeof(name));
+    request.name = binary(name);
+    request.lease = client->life->id;
+    client->place = note_ask(client, LOCK_ETCD_LOCK, &client->wanted);
+    wait(client, "/v3lockpb.Lock/Lock", &request.base);
+}
+
+static void etcd_campaign(struct lock_client *client)
+{
+    V3electionpb__CampaignRequest request = V3ELECTIONPB__CAMPAIGN_REQUEST__INIT;
+    char name[KEY_MAX];
+
+    name_text(client->wanted.name, name, sizeof(name));
+    request.name = binary(name);
+    request.lease = client->life->id;
+    request.value = binary("candidate");
+    client->place = note_ask(client, LOCK_ETCD_CAMPAIGN, &client->wanted);
+    wait(client, "/v3electionpb.Election/Campaign", &request.base);
+}
+
+static void ask_for_lock(struct lock_client *client)
+{
+    switch (client->wanted.way) {
+    case WAY_EXCLUSIVE:
+    case WAY_SHARED:
+    case WAY_SLOTS:
+        acquire(client);
+        return;
+    case WAY_LOCK:
+        etcd_lock(client);
+        return;
+    case WAY_CAMPAIGN:
+        etcd_campaign(client);
+        return;
+    }
+    UNREACHABLE();
+}
+
+static void release(struct lock_client *client)
+{
+    Kvd__V1__ReleaseRequest request = KVD__V1__RELEASE_REQUEST__INIT;
+    struct held *held = &client->held[client->n_held - 1];
+    char name[KEY_MAX];
+    char id[32];
+
+    name_text(held->name, name, sizeof(name));
+    id_text(client, held->ids[held->n_ids - 1], id, sizeof(id));
+    request.name = binary(name);
+    request.lease = client->life->id;
+    request.hold = id;
+    client->place = note_ask(client, LOCK_RELEASE, held);
+    sim_caller_call(&client->caller, "/kvd.v1.Lock/Release", &request.base, TIMEOUT_MS);
+}
+
+static void etcd_release(struct lock_client *client)
+{
+    struct held *held = &client->held[client->n_held - 1];
+    V3lockpb__UnlockRequest unlock = V3LOCKPB__UNLOCK_REQUEST__INIT;
+    V3electionpb__ResignRequest resign = V3ELECTIONPB__RESIGN_REQUEST__INIT;
+    V3electionpb__LeaderKey leader = V3ELECTIONPB__LEADER_KEY__INIT;
+    char key[KEY_MAX];
+    char name[KEY_MAX];
+
+    key_text(client, held, key, sizeof(key));
+    name_text(held->name, name, sizeof(name));
+    client->place = note_ask(client, LOCK_RELEASE, held);
+    if (held->way == WAY_LOCK) {
+        unlock.key = binary(key);
+        sim_caller_call(&client->caller, "/v3lockpb.Lock/Unlock", &unlock.base,
+                        TIMEOUT_MS);
+        return;
+    }
+    leader.name = binary(name);
+    leader.key = binary(key);
+    leader.rev = held->token;
+    leader.lease = client->life->id;
+    resign.leader = &leader;
+    sim_caller_call(&client->caller, "/v3electionpb.Election/Resign", &resign.base,
+                    TIMEOUT_MS);
+}
+
+static void ask_for_release(struct lock_client *client)
+{
+    enum way way = client->held[client->n_held - 1].way;
+
+    if (way == WAY_LOCK || way == WAY_CAMPAIGN) {
+        etcd_release(client);
+    } else {
+        release(client);
+    }
+}
+
+static void write_fenced(struct lock_client *client)
+{
+    const struct held *held = &client->held[between(client, 0, client->n_held - 1)];
+    Etcdserverpb__PutRequest put = ETCDSERVERPB__PUT_REQUEST__INIT;
+    Kvd__V1__Fence fence = KVD__V1__FENCE__INIT;
+    char name[KEY_MAX];
+    char key[KEY_MAX];
+    char value[KEY_MAX];
+
+    name_text(held->name, name, sizeof(name));
+    snprintf(key, sizeof(key), FENCED_PREFIX "%" PRIu32, held->name);
+    snprintf(value, sizeof(value), "%" PRId64 " %" PRIu64, held->token,
+             ++*client->o.next_value);
+    fence.name = binary(name);
+    fence.token = held->token;
+    put.key = binary(key);
+    put.value = binary(value);
+    put.fence = &fence;
+    client->place = note_ask(client, LOCK_WRITE, held);
+    sim_caller_call(&client->caller, "/etcdserverpb.KV/Put", &put.base, TIMEOUT_MS);
+}
+
+/* ---- answers ---- */
+
+static const void *decode(struct lock_client *client,
+                          const ProtobufCMessageDescriptor *type, struct slice reply)
+{
+    struct err err;
+    const ProtobufCMessage *message;
+
+    arena_reset(&client->arena);
+    message = api_decode(type, reply, &client->arena, &err);
+    CHECK(message != NULL);
+    return message;
+}
+
+static void got_lock(struct lock_client *client, int64_t token)
+{
+    client->wanted.token = token;
+    if (client->again) {
+        client->held[client->n_held - 1] = client->wanted;
+    } else {
+        client->held[client->n_held++] = client->wanted;
+    }
+    client->phase = USING;
+}
+
+static void did_not_get_lock(struct lock_client *client)
+{
+    client->phase = client->n_held > 0 ? USING : RESTING;
+}
+
+static void take_acquired(struct lock_client *client, struct slice reply)
+{
+    const Kvd__V1__AcquireResponse *told =
+        decode(client, &kvd__v1__acquire_response__descriptor, reply);
+    struct lock_ask *ask = end_ask(client, told->acquired ? LOCK_DONE : LOCK_NOT);
+
+    ask->revision = told->header->revision;
+    ask->token = told->token;
+    ask->holds = told->holds;
+    ask->place = told->place;
+    if (told->acquired) {
+        got_lock(client, told->token);
+    } else {
+        did_not_get_lock(client);
+    }
+}
+
+static void take_lock(struct lock_client *client, struct slice reply)
+{
+    const V3lockpb__LockResponse *told =
+        decode(client, &v3lockpb__lock_response__descriptor, reply);
+    struct lock_ask *ask = end_ask(client, LOCK_DONE);
+
+    ask->revision = told->header->revision;
+    got_lock(client, 0);
+}
+
+static void take_campaign(struct lock_client *client, struct slice reply)
+{
+    const V3electionpb__CampaignResponse *told =
+        decode(client, &v3electionpb__campaign_response__descriptor, reply);
+    struct lock_ask *ask = end_ask(client, LOCK_DONE);
+
+    ask->revision = told->header->revision;
+    ask->token = told->leader->rev;
+    got_lock(client, told->leader->rev);
+}
+
+static void released(struct lock_client *client)
+{
+    struct held *held = &client->held[client->n_held - 1];
+
+    if (--held->n_ids == 0) {
+        client->n_held--;
+    }
+    if (client->n_held == 0) {
+        client->phase = RESTING;
+    }
+}
+
+static void take_released(struct lock_client *client, struct slice reply)
+{
+    enum way way = client->held[client->n_held - 1].way;
+
+    if (way != WAY_LOCK && way != WAY_CAMPAIGN) {
+        const Kvd__V1__ReleaseResponse *told =
+            decode(client, &kvd__v1__release_response__descriptor, reply);
+        struct lock_ask *ask = end_ask(client, told->released ? LOCK_DONE : LOCK_NOT);
+
+        ask->revision = told->header->revision;
+        ask->holds = told->holds;
+    }
+    released(client);
+}
+
+static void take_reply(struct lock_client *client, struct slice reply)
+{
+    switch (client->phase) {
+    case LEASING:
+        granted(client);
+        return;
+    case REVOKING:
+        lease_life_answer(client->life, client->lease_place, now_ns(client), LEASE_DONE);
+        lose_lease(client);
+        return;
+    case ACQUIRING:
+        if (client->wanted.way == WAY_LOCK) {
+            take_lock(client, reply);
+        } else if (client->wanted.way == WAY_CAMPAIGN) {
+            take_campaign(client, reply);
+        } else {
+            take_acquired(client, reply);
+        }
+        return;
+    case USING:
+        end_ask(client, LOCK_DONE);
+        return;
+    case RELEASING:
+        take_released(client, reply);
+        return;
+    case RESTING:
+    case ENDED:
+        break;
+    }
+    UNREACHABLE();
+}
+
+/* Of etcd's services errors come without their code. */
+static bool says_gone(int code, const char *text)
+{
+    return code == GRPC_NOT_FOUND || code == GRPC_ABORTED ||
+           (code == GRPC_UNKNOWN && (strstr(text, "session is expired") != NULL ||
+                                     strstr(text, "requested lease not found") != NULL));
+}
+
+static bool is_retried(int code, const char *text)
+{
+    return code == SIM_CALLER_LOST || code == GRPC_UNAVAILABLE ||
+           code == GRPC_CANCELLED || code == GRPC_DEADLINE_EXCEEDED ||
+           code == GRPC_RESOURCE_EXHAUSTED ||
+           (code == GRPC_UNKNOWN &&
+            (strstr(text, "timed out") != NULL || strstr(text, "no leader") != NULL ||
+             strstr(text, "leader changed") != NULL || strstr(text, "stopped") != NULL));
+}
+
+/* A precondition that failed. */
+static void take_refusal(struct lock_client *client, int code, const char *text)
+{
+    if (client->phase == LEASING) {
+        granted(client); /* the attempt before has made it */
+    } else if (client->phase == USING) {
+        end_ask(client, LOCK_NOT);
+        if (chance(client, 50)) {
+            lose_lease(client); /* it may as well be the lease: a new one */
+        }
+    } else if (client->phase == ACQUIRING && strstr(text, "deadlock") != NULL) {
+        end_ask(client, LOCK_CIRCLE);
+        did_not_get_lock(client);
+    } else {
+        complain(client, code, text);
+    }
+}
+
+static void on_answered(void *owner, int code, const char *text, struct slice reply)
+{
+    struct lock_client *client = owner;
+
+    pause(client);
+    if (code == GRPC_OK) {
+        take_reply(client, reply);
+    } else if (code == GRPC_FAILED_PRECONDITION) {
+        take_refusal(client, code, text);
+    } else if (says_gone(code, text)) {
+        lose_lease(client);
+    } else if (!is_retried(code, text)) {
+        complain(client, code, text);
+    }
+}
+
+/* ---- acts ---- */
+
+static void pick_lock(struct lock_client *client)
+{
+    static const enum way ways[] = {WAY_EXCLUSIVE, WAY_EXCLUSIVE, WAY_EXCLUSIVE,
+                                    WAY_SHARED,    WAY_SHARED,    WAY_SLOTS,
+                                    WAY_LOCK,      WAY_CAMPAIGN};
+    uint64_t dice = between(client, 0, 99);
+    /* Who holds one already asks for an exclusive or a shared one. */
+    enum way way = ways[between(client, 0, client->n_held > 0 ? 4 : 7)];
+    uint32_t name = (uint32_t)between(client, 0, client->o.n_names - 1);
+
+    if (client->n_held > 0 && name == client->held[0].name) {
+        return;
+    }
+    client->wanted = (struct held){.way = way,
+                                   .name = way == WAY_SLOTS ? SLOTS_NAME : name,
+                                   .ids = {++client->next_id},
+                                   .n_ids = 1};
+    client->wait_ms = dice < 25 ? 0 : dice < 50 ? (int64_t)between(client, 1, 3000) : -1;
+    client->again = false;
+    client->uses = (uint32_t)between(client, 0, USES_MAX);
+    client->phase = ACQUIRING;
+    if (chance(client, 10)) {
+        client->keeper.due_ms += NEGLECT_MS; /* its lease may die in the line */
+    }
+}
+
+static bool by_own_service(const struct held *held)
+{
+    return held->way == WAY_EXCLUSIVE || held->way == WAY_SHARED;
+}
+
+/* Once more what it holds last. */
+static void pick_again(struct lock_client *client)
+{
+    client->wanted = client->held[client->n_held - 1];
+    client->wanted.ids[client->wanted.n_ids++] = ++client->next_id;
+    client->wait_ms = chance(client, 50) ? 0 : -1;
+    client->again = true;
+    client->phase = ACQUIRING;
+}
+
+static void use(struct lock_client *client)
+{
+    struct held *last = &client->held[client->n_held - 1];
+
+    if (client->uses == 0 || client->stopping) {
+        client->phase = RELEASING;
+        return;
+    }
+    client->uses--;
+    if (client->o.greedy && client->n_held < HELD_MAX && by_own_service(last) &&
+        chance(client, 40)) {
+        pick_lock(client);
+    } else if (by_own_service(last) && last->n_ids < IDS_MAX && chance(client, 25)) {
+        pick_again(client);
+    } else if (client->held[0].token != 0 && last->token != 0) {
+        write_fenced(client);
+    } else {
+        pause(client);
+    }
+}
+
+static void act(struct lock_client *client)
+{
+    switch (client->phase) {
+    case LEASING:
+        if (client->stopping && client->life == NULL) {
+            client->phase = ENDED;
+        } else {
+            grant(client);
+        }
+        return;
+    case RESTING:
+        if (client->stopping) {
+            client->phase = REVOKING;
+        } else {
+            pick_lock(client);
+        }
+        return;
+    case ACQUIRING:
+        ask_for_lock(client);
+        return;
+    case USING:
+        use(client);
+        return;
+    case RELEASING:
+        ask_for_release(client);
+        return;
+    case REVOKING:
+        revoke(client);
+        return;
+    case ENDED:
+        return;
+    }
+    UNREACHABLE();
+}
+
+/* ---- public ---- */
+
+struct lock_client *lock_client_open(const struct lock_client_options *options)
+{
+    struct lock_client *client = mem_zero(sizeof(*client));
+
+    client->o = *options;
+    arena_init(&client->arena, 1 * MIB);
+    sim_caller_open(&client->caller, &client->o.place, on_answered, client);
+    lease_keeper_open(&client->keeper, &client->o.place);
+    return client;
+}
+
+int lock_client_check(const struct lock_client *client, const struct lease_bounds *bounds,
+                      struct err *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; i < client->n_lives && rc == 0; i++) {
+        rc = lease_check(bounds, client->lives[i], err);
+    }
+    return rc;
+}
+
+static void client_close(void *owner)
+{
+    struct lock_client *client = owner;
+
+    lease_keeper_close(&client->keeper);
+    sim_caller_close(&client->caller);
+    arena_close(&client->arena);
+    for (size_t i = 0; i < client->n_lives; i++) {
+        lease_life_close(client->lives[i]);
+        free(client->lives[i]);
+    }
+    free(client->lives);
+    free(client);
+}
+
+/* With the lease gone it goes on with its token for a while, as one does who has not
+ * looked. */
+static bool notices(struct lock_client *client)
+{
+    return client->keeper.gone && client->life != NULL &&
+           (client->phase != USING || client->uses == 0 || client->stopping);
+}
+
+static void client_turn(void *owner)
+{
+    struct lock_client *client = owner;
+
+    sim_caller_step(&client->caller);
+    lease_keeper_step(&client->keeper);
+    for (int i = 0; i < 4 && sim_caller_ready(&client->caller) &&
+                    now_ms(client) >= client->due_ms && client->phase != ENDED;
+         i++) {
+        if (notices(client)) {
+            lose_lease(client);
+        } else {
+            act(client);
+        }
+    }
+}
+
+static uint64_t client_due_ms(void *owner)
+{
+    const struct lock_client *client = owner;
+    uint64_t caller = sim_caller_due_ms(&client->caller);
+    uint64_t due = lease_keeper_due_ms(&client->keeper);
+
+    if (client->phase == ENDED) {
+        return UINT64_MAX;
+    }
+    if (caller == UINT64_MAX) {
+        caller = client->due_ms > now_ms(client) ? client->due_ms : now_ms(client) + 1;
+    }
+    return caller < due ? caller : due;
+}
+
+static void client_stop(void *owner)
+{
+    ((struct lock_client *)owner)->stopping = true;
+}
+
+static bool client_idle(const void *owner)
+{
+    return ((const struct lock_client *)owner)->phase == ENDED;
+}
+
+static const char *client_complaint(const void *owner)
+{
+    const struct lock_client *client = owner;
+
+    if (client->keeper.complaint[0] != '\0') {
+        return client->keeper.complaint;
+    }
+    return client->complaint[0] != '\0' ? client->complaint : NULL;
+}
+
+const struct sim_actor lock_client_actor = {
+    .program = {.turn = client_turn, .deadline_ms = client_due_ms},
+    .stop = client_stop,
+    .idle = client_idle,
+    .complaint = client_complaint,
+    .close = client_close,
+};

@@ -1,0 +1,283 @@
+#include "tests/sim/lock_check.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lock.pb-c.h"
+#include "tests/sim/sim_world.h"
+
+/* Every change is a revision of its own, applied at second revision. */
+static struct chronicle chronicle;
+static struct cluster_track track;
+static struct lock_log history;
+
+static void begin(void)
+{
+    chronicle_init(&chronicle);
+    track = (struct cluster_track){0};
+    history = (struct lock_log){0};
+}
+
+static void end(void)
+{
+    lock_log_close(&history);
+    cluster_track_close(&track);
+    chronicle_close(&chronicle);
+}
+
+TestSuite(lock_check, .init = begin, .fini = end);
+
+static int64_t end_revision(void)
+{
+    cr_assert_eq(chronicle_end_revision(&chronicle, NULL), 0);
+    cluster_track_note(&track, (uint64_t)chronicle.last * SIM_S, chronicle.last,
+                       (uint64_t)chronicle.last, 1);
+    return chronicle.last;
+}
+
+/* The key of lock 0 and its suffix; the lease is the number in it. */
+static uint32_t key_of(int64_t lease, const char *suffix)
+{
+    char text[64];
+
+    snprintf(text, sizeof(text), LOCK_PREFIX "0/%llx%s", (unsigned long long)lease,
+             suffix);
+    return chronicle_key(&chronicle, slice_str(text));
+}
+
+/* A hold comes into the line, with one id; returns the revision. */
+static int64_t come(int64_t lease, const char *suffix)
+{
+    Kvd__V1__LockRecord record = KVD__V1__LOCK_RECORD__INIT;
+    char id[] = "h";
+    char *ids[] = {id};
+    uint8_t bytes[64];
+    struct change put = {.key = key_of(lease, suffix),
+                         .create_revision = chronicle.last + 1,
+                         .version = 1,
+                         .lease = lease};
+
+    record.n_holds = 1;
+    record.holds = ids;
+    put.value = slice_of(bytes, kvd__v1__lock_record__pack(&record, bytes));
+    chronicle_add(&chronicle, &put);
+    return end_revision();
+}
+
+static int64_t go(int64_t lease, const char *suffix)
+{
+    struct change gone = {.key = key_of(lease, suffix), .deleted = true};
+
+    chronicle_add(&chronicle, &gone);
+    return end_revision();
+}
+
+static int64_t write_fenced(int64_t token)
+{
+    char value[32];
+    struct change put = {.key = chronicle_key(&chronicle, slice_str(FENCED_PREFIX "0")),
+                         .create_revision = 2,
+                         .version = 1};
+
+    snprintf(value, sizeof(value), "%lld 1", (long long)token);
+    put.value = slice_str(value);
+    chronicle_add(&chronicle, &put);
+    return end_revision();
+}
+
+/* An exclusive acquire that succeeded, answered right after a revision. */
+static struct lock_ask acquired(int64_t lease, int64_t token, int64_t revision)
+{
+    return (struct lock_ask){.verb = LOCK_ACQUIRE,
+                             .outcome = LOCK_DONE,
+                             .lease = lease,
+                             .key = key_of(lease, ""),
+                             .sent = 1,
+                             .answered = (uint64_t)revision * SIM_S + 1,
+                             .revision = revision,
+                             .token = token,
+                             .holds = 1};
+}
+
+static void add(struct lock_ask ask)
+{
+    size_t place = lock_log_add(&history, &ask);
+
+    history.asks[place] = ask;
+}
+
+static const char *reason(void)
+{
+    static struct err err;
+
+    return lock_check(&chronicle, &track, &history, &err) == 0 ? "" : err.text;
+}
+
+Test(lock_check, grants_in_order_pass)
+{
+    int64_t a = come(1, "");
+    int64_t b = come(2, "");
+
+    add(acquired(1, a, a));
+    add(acquired(2, b, go(1, "")));
+
+    cr_assert_str_eq(reason(), "");
+}
+
+Test(lock_check, grant_before_its_turn_is_found)
+{
+    int64_t a = come(1, "");
+    int64_t b = come(2, "");
+
+    go(1, "");
+    add(acquired(1, a, a));
+    add(acquired(2, b, b));
+
+    cr_assert(strstr(reason(), "it was not its turn"));
+}
+
+Test(lock_check, grant_to_one_whose_key_is_gone_is_found)
+{
+    int64_t b;
+
+    come(1, "");
+    b = come(2, "");
+    go(2, "");
+    add(acquired(2, b, go(1, "")));
+
+    cr_assert(strstr(reason(), "it was not its turn"));
+}
+
+Test(lock_check, shared_holds_go_together_and_not_past_an_exclusive_one)
+{
+    int64_t a = come(1, ".shared");
+    int64_t b = come(2, ".shared");
+    int64_t d;
+    struct lock_ask first = acquired(1, a, a);
+    struct lock_ask second = acquired(2, b, b);
+    struct lock_ask third;
+
+    come(3, "");
+    d = come(4, ".shared");
+    third = acquired(4, d, d);
+    first.key = key_of(1, ".shared");
+    second.key = key_of(2, ".shared");
+    third.key = key_of(4, ".shared");
+    first.mode = second.mode = third.mode = LOCK_SHARED;
+    add(first);
+    add(second);
+    cr_assert_str_eq(reason(), "");
+
+    add(third);
+    cr_assert(strstr(reason(), "it was not its turn"));
+}
+
+Test(lock_check, slots_are_granted_up_to_their_number)
+{
+    int64_t a = come(1, ".slots-2.x");
+    int64_t b = come(2, ".slots-2.x");
+    int64_t c = come(3, ".slots-2.x");
+    struct lock_ask ask = acquired(1, a, a);
+
+    ask.mode = LOCK_SLOTS;
+    ask.slots = 2;
+    ask.key = key_of(1, ".slots-2.x");
+    add(ask);
+    ask.token = ask.revision = b;
+    ask.key = key_of(2, ".slots-2.x");
+    ask.answered = (uint64_t)b * SIM_S + 1;
+    add(ask);
+    cr_assert_str_eq(reason(), "");
+
+    ask.token = ask.revision = c;
+    ask.key = key_of(3, ".slots-2.x");
+    ask.answered = (uint64_t)c * SIM_S + 1;
+    add(ask);
+    cr_assert(strstr(reason(), "it was not its turn"));
+}
+
+Test(lock_check, wrong_count_of_holds_is_found)
+{
+    int64_t a = come(1, "");
+    struct lock_ask ask = acquired(1, a, a);
+
+    ask.holds = 2;
+    add(ask);
+
+    cr_assert(strstr(reason(), "another number of holds"));
+}
+
+Test(lock_check, try_that_fails_on_a_free_lock_is_found)
+{
+    int64_t a = come(1, "");
+    struct lock_ask ask = acquired(2, 0, a);
+
+    ask.outcome = LOCK_NOT;
+    ask.try = true;
+    ask.place = 1;
+    add(ask);
+    cr_assert_str_eq(reason(), "");
+
+    history.asks[0].revision = go(1, "");
+    cr_assert(strstr(reason(), "it was free"));
+}
+
+Test(lock_check, write_under_the_holders_token_passes)
+{
+    int64_t a = come(1, "");
+
+    write_fenced(a);
+
+    cr_assert_str_eq(reason(), "");
+}
+
+Test(lock_check, write_under_an_old_token_is_found)
+{
+    int64_t a = come(1, "");
+
+    go(1, "");
+    come(2, "");
+    write_fenced(a);
+
+    cr_assert(strstr(reason(), "which did not hold it"));
+}
+
+Test(lock_check, write_under_the_token_of_a_waiter_is_found)
+{
+    come(1, "");
+    write_fenced(come(2, ""));
+
+    cr_assert(strstr(reason(), "which did not hold it"));
+}
+
+Test(lock_check, refusal_of_a_token_that_holds_is_found)
+{
+    int64_t a = come(1, "");
+    struct lock_ask ask = {.verb = LOCK_WRITE, .outcome = LOCK_NOT, .token = a};
+
+    ask.sent = (uint64_t)a * SIM_S + 1;
+    ask.answered = (uint64_t)a * SIM_S + 2;
+    go(1, "");
+    add(ask);
+
+    cr_assert(strstr(reason(), "refused although the lock was held"));
+}
+
+Test(lock_check, circle_that_was_let_in_is_found)
+{
+    static const char *const names[] = {LOCK_PREFIX "1/1", LOCK_PREFIX "2/2",
+                                        LOCK_PREFIX "2/1", LOCK_PREFIX "1/2"};
+
+    for (size_t i = 0; i < 4; i++) {
+        struct change put = {.key = chronicle_key(&chronicle, slice_str(names[i])),
+                             .create_revision = chronicle.last + 1,
+                             .version = 1,
+                             .lease = names[i][strlen(names[i]) - 1] - '0'};
+
+        chronicle_add(&chronicle, &put);
+        end_revision();
+    }
+
+    cr_assert(strstr(reason(), "waits for itself in a circle"));
+}
