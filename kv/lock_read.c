@@ -68,8 +68,8 @@ static Kvd__V1__LockSummary *summary(struct kv *kv, const struct lock_line *line
 
     if (out != NULL) {
         out->name = reply_bytes(reply, lock_line_name(line));
-        out->holders = line->n_granted;
-        out->waiting = line->n - line->n_granted;
+        out->holders = (uint32_t)line->n_granted;
+        out->waiting = (uint32_t)(line->n - line->n_granted);
         out->first = lock_show(kv, lock_first(line), reply);
     }
     return out;
@@ -141,8 +141,8 @@ enum api_status kv_lock_inspect(struct kv *kv, const Kvd__V1__LockInspectRequest
         res->line = reply_alloc(&reply, n * sizeof(res->line[0]));
         res->header = reply_header(&reply, kv->meta.revision);
         res->last_forced = last_forced(kv, name, arena);
-        res->holders = line != NULL ? line->n_granted : 0;
-        res->waiting = line != NULL ? line->n - line->n_granted : 0;
+        res->holders = line != NULL ? (uint32_t)line->n_granted : 0;
+        res->waiting = line != NULL ? (uint32_t)(line->n - line->n_granted) : 0;
     }
     for (; reply_wanted(&reply) && !kv->dead && res->n_line < n; pos = pos->next) {
         res->line[res->n_line++] =
