@@ -8,6 +8,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "node/calls.h"
+#include "node/fence_header.h"
 #include "node/node_parts.h"
 
 #define IDLE_ARENA_MAX (16 * KIB) /* memory that an ended call keeps for the next one */
@@ -77,16 +78,21 @@ static void call_drop(struct call *call)
     calls_give_idle(calls, call);
 }
 
+static void stop_reading(struct call *call)
+{
+    if (call->reading) {
+        raftlog_read_cancel(call->node->log, &call->read);
+        call->reading = false;
+    }
+}
+
 /* Ends whatever the call waits for, but for a command on its way, which holds it. */
 static void call_stop(struct call *call)
 {
     struct calls *calls = &call->node->calls;
 
     wheel_remove(&calls->deadlines, &call->timer);
-    if (call->reading) {
-        raftlog_read_cancel(call->node->log, &call->read);
-        call->reading = false;
-    }
+    stop_reading(call);
     if (call->scan != NULL) {
         kv_scan_close(call->scan);
         call->scan = NULL;
@@ -154,6 +160,10 @@ void call_begin(struct node *node, struct conn *conn, struct wire_call *stream,
     }
     if (metadata->bad_version) {
         call_fail(call, API_INVALID_CLIENT_API_VERSION);
+        return;
+    }
+    if (!fence_header_parse(metadata, &call->arena, &call->fence)) {
+        call_fail(call, API_BAD_FENCE_HEADER);
         return;
     }
     if (metadata->timeout_ns >= 0) {
@@ -250,6 +260,7 @@ void call_closed(struct call *call, bool reset)
     if (call->state != CALL_ENDED) {
         metrics_handled(&call->node->metrics, call->method, GRPC_CANCELLED);
         call->left = conn_is_up(call->conn);
+        call->lost = !call->left;
         call_stop(call);
     }
     call->node->calls.unsent -= call->reply_bytes;
@@ -451,6 +462,17 @@ void call_hear(struct call *call)
     }
 }
 
+static void gate_fails(struct call *call, enum api_status status)
+{
+    call->limit_ms = UINT64_MAX;
+    arm(call);
+    if (call->events != NULL && call->events->gate_failed != NULL) {
+        call->events->gate_failed(call);
+    } else {
+        call_fail(call, status);
+    }
+}
+
 void call_go_on(struct call *call)
 {
     call_place(call, &call->node->calls.all);
@@ -458,8 +480,8 @@ void call_go_on(struct call *call)
     if (call->read_rc == 0) {
         call_build(call, call->opened);
     } else {
-        call_fail(call,
-                  call->read_rc == ERR_NOT_LEADER ? API_NO_LEADER : API_LEADER_CHANGED);
+        gate_fails(call,
+                   call->read_rc == ERR_NOT_LEADER ? API_NO_LEADER : API_LEADER_CHANGED);
     }
 }
 
@@ -481,9 +503,11 @@ void call_read_page(struct call *call)
 void call_late(struct call *call, uint64_t now_ms)
 {
     if (call->deadline_ms <= now_ms) {
+        call->left = true;
         call_fail(call, API_DEADLINE_EXCEEDED);
     } else if (call->limit_ms <= now_ms) {
-        call_fail(call, API_TIMEOUT);
+        stop_reading(call);
+        gate_fails(call, API_TIMEOUT);
     } else {
         arm(call);
     }

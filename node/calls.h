@@ -33,6 +33,9 @@ struct call_events {
     void (*heard_all)(struct call *call);
     /* call_takes_more is true again. Called where nothing may be sent: record only. */
     void (*drained)(struct call *call);
+    /* A read gate did not open; the call goes on, or ends with what status the handler
+     * thinks right. NULL: it ends with that of the gate. */
+    void (*gate_failed)(struct call *call);
     /* The call has ended, for whatever reason; call->owner is the handler's to free. */
     void (*ended)(struct call *call);
 };
@@ -44,9 +47,11 @@ struct call {
     enum rpc_id method;
     ProtobufCMessage *request; /* decoded, in the arena; bidirectional: NULL */
     struct arena arena;        /* request and reply; bidirectional: what was heard */
+    Kvd__V1__Fence *fence;     /* of the metadata, for writes; or NULL */
     bool has_leader;           /* the client wants an error when there is no leader */
     bool lingers; /* may stay open for ever: ended first when the member stops */
-    bool left;    /* for ended: the client took the call back itself */
+    bool left;    /* for ended: the client took the call back, or its deadline passed */
+    bool lost;    /* for ended: the connection was lost */
     const struct call_events *events; /* the handler's, or NULL */
     void *owner;                      /* the handler's */
 

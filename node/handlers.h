@@ -34,6 +34,24 @@ void rpc_authenticate(struct call *call);
 /* rpc_watch.c */
 void rpc_watch(struct call *call);
 
+/* rpc_lock.c */
+void rpc_lock(struct call *call);
+void rpc_unlock(struct call *call);
+
+/* rpc_election.c */
+void rpc_campaign(struct call *call);
+void rpc_proclaim(struct call *call);
+void rpc_leader(struct call *call);
+void rpc_observe(struct call *call);
+void rpc_resign(struct call *call);
+
+/* rpc_kvd_lock.c */
+void rpc_acquire(struct call *call);
+void rpc_release(struct call *call);
+void rpc_lock_list(struct call *call);
+void rpc_lock_inspect(struct call *call);
+void rpc_force_release(struct call *call);
+
 /* rpc_health.c */
 void rpc_health_check(struct call *call);
 void rpc_health_watch(struct call *call);

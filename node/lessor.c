@@ -1,5 +1,6 @@
 #include "node/lessor.h"
 
+#include "base/env.h"
 #include "kv/kv.h"
 #include "raftlog/raftlog.h"
 
@@ -22,6 +23,16 @@ static uint64_t wanted_ms(const struct raftlog *log, const struct kv *kv)
         return UINT64_MAX;
     }
     return due_ms < beat_ms ? due_ms : beat_ms;
+}
+
+int64_t lessor_free_id(struct env *env, const struct kv *kv)
+{
+    int64_t id;
+
+    do {
+        id = (int64_t)(env_random_u64(env) & INT64_MAX);
+    } while (id == 0 || kv_lease_exists(kv, id));
+    return id;
 }
 
 void lessor_propose(struct raftlog *log, const struct kv *kv)

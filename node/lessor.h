@@ -11,8 +11,12 @@
 
 #include <stdint.h>
 
+struct env;
 struct kv;
 struct raftlog;
+
+/* An id for a lease that no lease here has. */
+int64_t lessor_free_id(struct env *env, const struct kv *kv);
 
 /* Once a turn, before raftlog_turn and after the turn's commands. */
 void lessor_propose(struct raftlog *log, const struct kv *kv);

@@ -123,6 +123,7 @@ void machine_submit(struct machine *m, struct machine_op *op)
     command->sequence = ++m->last_sequence;
     op->size = protobuf_c_message_get_packed_size(&command->base);
     op->state = MACHINE_QUEUED;
+    m->submitted = true;
     op->started_ms = env_mono_ms(m->options.env);
     op->index = 0;
     bucket = bucket_of(m, command->sequence);
@@ -139,6 +140,11 @@ void machine_submit(struct machine *m, struct machine_op *op)
         metrics_add(m->options.metrics, METRIC_PROPOSALS_FAILED, 1);
         machine_decide(m, op, status, NULL);
     }
+}
+
+bool machine_submitted(const struct machine *m)
+{
+    return m->submitted;
 }
 
 /* What was in the batch and not taken by the log. */
@@ -221,6 +227,7 @@ void machine_propose(struct machine *m, uint64_t now_ms)
 
     raftlog_get_status(m->options.log, &log);
     note_leader(m, log.leader, log.term, now_ms);
+    m->submitted = false;
     m->lagging = log.commit_index > kv_applied_index(m->options.kv) + LIMIT_APPLY_LAG;
     if (m->hold_until_ms <= now_ms) {
         m->hold_until_ms = 0;

@@ -87,6 +87,9 @@ void machine_close(struct machine *m);
 /* done runs later, exactly once, from machine_answer or machine_close. */
 void machine_submit(struct machine *m, struct machine_op *op);
 
+/* Something was, since machine_propose: another turn is wanted at once. */
+bool machine_submitted(const struct machine *m);
+
 /* The turn's commands into the log, or to the leader. */
 void machine_propose(struct machine *m, uint64_t now_ms);
 

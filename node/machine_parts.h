@@ -11,6 +11,7 @@ struct machine {
     size_t n_ops;                /* submitted, not yet decided */
     size_t bytes;                /* of them, encoded */
     uint64_t last_sequence;
+    bool submitted;        /* something, since machine_propose */
     struct list queued;    /* waiting for a leader or for the turn */
     struct list proposed;  /* in this member's log */
     struct list forwarded; /* sent to the leader */

@@ -37,6 +37,14 @@ static void on_fatal(void *owner, const char *text)
     env_fatal(node->env, text);
 }
 
+static void on_lock_changed(void *owner, struct slice name, struct slice key,
+                            int64_t token)
+{
+    struct node *node = owner;
+
+    waits_note(&node->waits, name, key, token);
+}
+
 static void on_frame(void *owner, uint64_t from, const struct link_frame *frame)
 {
     struct node *node = owner;
@@ -162,6 +170,8 @@ static int open_state(struct node *node, struct err *err)
         .env = node->env,
         .fatal = on_fatal,
         .fatal_owner = node,
+        .lock_changed = on_lock_changed,
+        .lock_owner = node,
     };
     int rc;
 
@@ -225,6 +235,7 @@ static void open_machine(struct node *node)
     raftlog_get_status(node->log, &node->status);
     calls_init(&node->calls, now_ms);
     watching_init(&node->watching, now_ms);
+    waits_init(&node->waits, now_ms);
     renewals_init(&node->renewals, node->machine, options.request_max);
     upkeep_init(&node->upkeep, node);
     publisher_init(&node->publisher, node->machine, node->env, node->config,
@@ -350,6 +361,7 @@ void node_close(struct node *node)
     if (whole) {
         calls_close(&node->calls);
         watching_close(&node->watching);
+        waits_close(&node->waits);
         renewals_close(&node->renewals);
         publisher_close(&node->publisher);
     }

@@ -17,6 +17,7 @@
 #include "node/publish.h"
 #include "node/renewals.h"
 #include "node/upkeep.h"
+#include "node/waits.h"
 #include "node/watching.h"
 
 /*   STARTING --own announcement applied--> SERVING --node_stop--> STOPPING --> STOPPED
@@ -49,6 +50,7 @@ struct node {
     struct publisher publisher;
     struct calls calls;
     struct watching watching;
+    struct waits waits;
     struct renewals renewals;
     struct probes probes;
     struct upkeep upkeep;

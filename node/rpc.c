@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "health.pb-c.h"
+#include "lock.pb-c.h"
 #include "node/calls.h"
 #include "node/handlers.h"
 #include "node/node_parts.h"

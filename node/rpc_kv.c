@@ -60,6 +60,19 @@ static void txn_read_now(struct call *call)
 
 /* ---- writes ---- */
 
+/* The fence of the metadata, for clients that cannot set the field of the request. */
+static enum api_status take_fence(struct call *call, Kvd__V1__Fence **field)
+{
+    if (call->fence == NULL) {
+        return API_OK;
+    }
+    if (*field != NULL) {
+        return API_TWO_FENCES;
+    }
+    *field = call->fence;
+    return API_OK;
+}
+
 static void reply_applied(struct call *call, enum api_status status,
                           ProtobufCMessage *response)
 {
@@ -79,6 +92,9 @@ void rpc_put(struct call *call)
 
     metrics_add(&node->metrics, METRIC_PUTS, 1);
     if (status == API_OK) {
+        status = take_fence(call, &req->fence);
+    }
+    if (status == API_OK) {
         status = kv_check_put(req);
     }
     if (status != API_OK) {
@@ -95,8 +111,11 @@ void rpc_delete_range(struct call *call)
 {
     Etcdserverpb__DeleteRangeRequest *req =
         (Etcdserverpb__DeleteRangeRequest *)call->request;
-    enum api_status status = kv_check_delete(req);
+    enum api_status status = take_fence(call, &req->fence);
 
+    if (status == API_OK) {
+        status = kv_check_delete(req);
+    }
     metrics_add(&call->node->metrics, METRIC_DELETES, 1);
     if (status != API_OK) {
         call_fail(call, status);
@@ -116,6 +135,9 @@ void rpc_txn(struct call *call)
         quota_check(&node->upkeep.stats, node->config->quota_bytes, quota_cost_txn(req));
 
     metrics_add(&node->metrics, METRIC_TXNS, 1);
+    if (status == API_OK) {
+        status = take_fence(call, &req->fence);
+    }
     if (status == API_OK) {
         status = kv_check_txn(req, node->config->max_txn_ops);
     }

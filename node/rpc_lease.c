@@ -12,6 +12,7 @@
 #include "node/calls.h"
 #include "node/config.h"
 #include "node/handlers.h"
+#include "node/lessor.h"
 #include "node/node_parts.h"
 #include "node/quota.h"
 
@@ -24,16 +25,6 @@ static int64_t ttl_min(const struct config *config)
     uint32_t ms = 3 * ticks / 2 * config->heartbeat_ms;
 
     return (ms + 999) / 1000;
-}
-
-static int64_t free_id(const struct node *node)
-{
-    int64_t id;
-
-    do {
-        id = (int64_t)(env_random_u64(node->env) & INT64_MAX);
-    } while (id == 0 || kv_lease_exists(node->kv, id));
-    return id;
 }
 
 static void reply_applied(struct call *call, enum api_status status,
@@ -52,7 +43,7 @@ static void granted_free_id(struct call *call, enum api_status status,
                             ProtobufCMessage *response)
 {
     if (status == API_LEASE_EXIST) {
-        call->command.lease_grant->id = free_id(call->node);
+        call->command.lease_grant->id = lessor_free_id(call->node->env, call->node->kv);
         call_propose(call, granted_free_id);
     } else {
         reply_applied(call, status, response);
@@ -78,7 +69,7 @@ void rpc_lease_grant(struct call *call)
     if (req->ttl < ttl_min(node->config)) {
         req->ttl = ttl_min(node->config);
     }
-    req->id = chosen ? req->id : free_id(node);
+    req->id = chosen ? req->id : lessor_free_id(node->env, node->kv);
     kvd__command__command__init(&call->command);
     call->command.request_case = KVD__COMMAND__COMMAND__REQUEST_LEASE_GRANT;
     call->command.lease_grant = req;

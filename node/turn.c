@@ -12,6 +12,11 @@
  *  5. Watchers: those that have something to pull and whose client takes it.
  *  6. Output: one write per member and one per client connection.
  *  7. The state machine's transaction, every few turns: it costs the same for one entry
+ *  4. Answers: commands that were applied, locks that were passed on, gates that opened,
+ * pages of long reads. What is answered is on a quorum's disks in the log; a crash before
+ * the state machine's own transaction only means that entries are applied again.
+ *  5. Output: one write per member and one per client connection.
+ *  6. The state machine's transaction, every few turns: it costs the same for one entry
  *     and for a thousand. Then upkeep: compaction, checkpoints, sizes, state hashes.
  *     Last, since nobody waits for it.
  *
@@ -137,6 +142,7 @@ void node_turn(struct node *node)
 
     machine_answer(node->machine, now_ms);
     more |= renewals_wait(&node->renewals);
+    waits_continue(&node->waits, now_ms);
     more |= calls_continue(&node->calls, now_ms);
     probes_continue(&node->probes, now_ms);
     more |= watching_feed(node, now_ms);
@@ -153,7 +159,7 @@ void node_turn(struct node *node)
     node->metrics.counters[METRIC_READ_ROUNDS] = node->status.read_rounds;
     metrics_watch_log(&node->metrics, &node->status);
     metrics_turn(&node->metrics, env_mono_ns(node->env) - began_ns);
-    if (more) {
+    if (more || machine_submitted(node->machine)) {
         node->env->ops->wake(node->env);
     }
 }
@@ -167,6 +173,7 @@ uint64_t node_deadline_ms(const struct node *node)
         machine_deadline_ms(node->machine),
         calls_deadline_ms(&node->calls),
         watching_deadline_ms(&node->watching),
+        waits_deadline_ms(&node->waits),
         conns_deadline_ms(node->conns),
         probes_deadline_ms(&node->probes),
         peers_deadline_ms(node->peers),

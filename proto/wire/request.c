@@ -19,7 +19,7 @@
 
 #define FIELD_OVERHEAD 32 /* RFC 9113, section 6.5.2 */
 #define HOPELESS       4  /* times the limit: not worth the work of reading on */
-#define TOKEN_KEEP     512
+#define TEXT_KEEP      512
 
 enum request_seen {
     SEEN_METHOD = 1 << 0,
@@ -33,6 +33,7 @@ enum request_seen {
     SEEN_GRPC = 1 << 8, /* a content type of gRPC */
     SEEN_BAD_TIMEOUT = 1 << 9,
     SEEN_COMPRESSION = 1 << 10,
+    SEEN_FENCE = 1 << 11,
 };
 
 /* Values that are kept as C strings must not hold control characters. */
@@ -114,22 +115,29 @@ static void take_version(struct request *request, struct slice value)
     request->md.bad_version = !utf8_valid(value);
 }
 
-static void keep_token(struct request *request, struct slice value)
+/* As a C string in the buffer. */
+static void keep(struct request *request, struct buf *buf, struct slice value,
+                 const char **out)
 {
     uint8_t *room;
 
     if (!is_text(value)) {
         request->seen |= SEEN_MALFORMED;
     }
-    buf_clear(&request->token);
-    room = buf_reserve(&request->token, value.len + 1);
+    buf_clear(buf);
+    room = buf_reserve(buf, value.len + 1);
     if (room == NULL) {
         return; /* longer than the whole header list may be: refused anyway */
     }
     memcpy(room, value.ptr, value.len);
     room[value.len] = '\0';
-    buf_commit(&request->token, value.len + 1);
-    request->md.token = (const char *)room;
+    buf_commit(buf, value.len + 1);
+    *out = (const char *)room;
+}
+
+static void keep_token(struct request *request, struct slice value)
+{
+    keep(request, &request->token, value, &request->md.token);
 }
 
 static void take_token(struct request *request, struct slice value)
@@ -149,6 +157,13 @@ static void take_authorization(struct request *request, struct slice value)
         value = slice_of(value.ptr + sizeof(bearer) - 1, value.len - sizeof(bearer) + 1);
     }
     keep_token(request, value);
+}
+
+static void take_fence(struct request *request, struct slice value)
+{
+    request->md.two_fences = (request->seen & SEEN_FENCE) != 0;
+    request->seen |= SEEN_FENCE;
+    keep(request, &request->fence, value, &request->md.fence);
 }
 
 static const struct field {
@@ -172,6 +187,7 @@ static const struct field {
     FIELD("authorization", 0, take_authorization),
     FIELD("hasleader", 0, take_has_leader),
     FIELD("client-api-version", 0, take_version),
+    FIELD("kvd-fence", 0, take_fence),
 #undef FIELD
 };
 
@@ -195,9 +211,14 @@ void request_init(struct request *request, size_t size_max)
     request->md.has_leader = false;
     request->md.bad_version = false;
     request->md.token = "";
+    request->md.fence = NULL;
+    request->md.two_fences = false;
     request->token.max = size_max;
     buf_clear(&request->token);
-    buf_trim(&request->token, TOKEN_KEEP);
+    buf_trim(&request->token, TEXT_KEEP);
+    request->fence.max = size_max;
+    buf_clear(&request->fence);
+    buf_trim(&request->fence, TEXT_KEEP);
     request->size = 0;
     request->size_max = size_max;
     request->seen = 0;
@@ -206,6 +227,7 @@ void request_init(struct request *request, size_t size_max)
 void request_close(struct request *request)
 {
     buf_close(&request->token);
+    buf_close(&request->fence);
 }
 
 int request_add(struct request *request, struct slice name, struct slice value)

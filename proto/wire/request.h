@@ -10,9 +10,10 @@
 #define REFUSAL_TEXT_MAX 256
 
 struct request {
-    struct wire_metadata md; /* md.token points into token */
-    struct buf token;        /* with a final NUL */
-    size_t size;             /* of the header list, as HTTP/2 counts it */
+    struct wire_metadata md; /* md.token points into token, md.fence into fence */
+    struct buf token;        /* with a final NUL, as both */
+    struct buf fence;
+    size_t size; /* of the header list, as HTTP/2 counts it */
     size_t size_max;
     uint32_t seen; /* bits of private enum request_seen */
 };

@@ -46,6 +46,8 @@ struct wire_metadata {
     bool has_leader;          /* "hasleader: true" */
     bool bad_version;         /* client-api-version is not UTF-8 */
     const char *token; /* token, else authorization (without "Bearer "); "" when absent */
+    const char *fence; /* kvd-fence; NULL when absent */
+    bool two_fences;   /* kvd-fence came more than once */
 };
 
 struct wire_events {

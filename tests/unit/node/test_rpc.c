@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "health.pb-c.h"
+#include "lock.pb-c.h"
 #include "node/rpc.h"
 #include "rpc.pb-c.h"
 #include "v3election.pb-c.h"
@@ -17,8 +18,17 @@ static const ProtobufCServiceDescriptor *const services[] = {
     &etcdserverpb__auth__descriptor,
     &v3lockpb__lock__descriptor,
     &v3electionpb__election__descriptor,
+    &kvd__v1__lock__descriptor,
     &grpc__health__v1__health__descriptor,
 };
+
+/* Two services are called Lock; a row says KvdLock for ours. */
+static bool ends_with(const char *text, const char *end)
+{
+    size_t len = strlen(text);
+
+    return len >= strlen(end) && strcmp(text + len - strlen(end), end) == 0;
+}
 
 Test(rpc, every_method_of_every_service_has_its_row)
 {
@@ -37,7 +47,8 @@ Test(rpc, every_method_of_every_service_has_its_row)
             cr_assert_neq(id, RPC_NMETHODS, "%s: %s", path, text);
             cr_assert_str_eq(rpc_get(id)->name, method->name);
             cr_assert_str_eq(rpc_service_name(id), services[i]->name);
-            cr_assert_str_eq(strrchr(services[i]->name, '.') + 1, rpc_get(id)->service);
+            cr_assert(
+                ends_with(rpc_get(id)->service, strrchr(services[i]->name, '.') + 1));
             cr_assert_eq(rpc_request_type(id), method->input);
             cr_assert_eq(rpc_reply_type(id), method->output);
             n++;
