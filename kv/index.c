@@ -541,11 +541,24 @@ static unsigned node_lower(const struct index_node *node, struct slice name)
     return (unsigned)(exact ? slot : slot + 1);
 }
 
+/* First slot that leads to keys at or after name: above the leaves that may be the one
+ * before. */
+static unsigned node_from(const struct index_node *node, unsigned level,
+                          struct slice name)
+{
+    unsigned slot = node_lower(node, name);
+
+    if (level > 0 && slot > 0) {
+        slot -= slot == node->n || slice_cmp(key_name(node->key[slot]), name) > 0;
+    }
+    return slot;
+}
+
 /* Bounds are NULL when the whole node lies on their good side. */
 static void count_node(struct count_walk *walk, struct index_node *node, unsigned level,
                        const struct slice *from, const struct slice *to)
 {
-    unsigned first = from != NULL ? node_lower(node, *from) : 0;
+    unsigned first = from != NULL ? node_from(node, level, *from) : 0;
     unsigned end = to != NULL ? node_lower(node, *to) : node->n;
     size_t used;
 
@@ -560,9 +573,6 @@ static void count_node(struct count_walk *walk, struct index_node *node, unsigne
         used = end > first ? end - first : 0;
         walk->budget -= used < walk->budget ? used : walk->budget;
         return;
-    }
-    if (from != NULL && first > 0) {
-        first -= first == node->n || slice_cmp(key_name(node->key[first]), *from) > 0;
     }
     for (unsigned i = first; i < end && walk->stop == NULL; i++) {
         const struct slice *low = i == first ? from : NULL;
@@ -595,4 +605,37 @@ const struct key *index_count(const struct index *index, const struct span *span
     }
     *count += walk.n;
     return walk.stop;
+}
+
+/* ---- the newest change ---- */
+
+/* Bounds as above. */
+static int64_t newest_below(struct index_node *node, unsigned level,
+                            const struct slice *from, const struct slice *to)
+{
+    unsigned first = from != NULL ? node_from(node, level, *from) : 0;
+    unsigned end = to != NULL ? node_lower(node, *to) : node->n;
+    int64_t newest = 0;
+
+    for (unsigned i = first; i < end; i++) {
+        const struct slice *low = i == first ? from : NULL;
+        const struct slice *high = i + 1 == end ? to : NULL;
+        int64_t rev;
+
+        if (level == 0) {
+            rev = node->key[i]->rev;
+        } else if (low == NULL && high == NULL) {
+            rev = inner_of(node)->rev_max[i];
+        } else {
+            rev = newest_below(inner_of(node)->child[i], level - 1, low, high);
+        }
+        newest = rev > newest ? rev : newest;
+    }
+    return newest;
+}
+
+int64_t index_newest(const struct index *index, const struct span *span)
+{
+    return newest_below(index->root, index->height - 1, &span->from,
+                        span->unbounded ? NULL : &span->to);
 }

@@ -68,4 +68,8 @@ const struct key *index_count(const struct index *index, const struct span *span
                               struct slice from, int64_t rev, size_t budget,
                               uint64_t *count);
 
+/* No key of span, which has an end or none, was changed after this revision; there may be
+ * none that was changed at it. */
+int64_t index_newest(const struct index *index, const struct span *span);
+
 #endif

@@ -18,6 +18,13 @@
 /* What ended the reading of a pull. */
 enum stop { STOP_END, STOP_FULL, STOP_BUDGET, STOP_TOO_LARGE, STOP_FAILED };
 
+#define LOOK_COST 8 /* rows that can be read while the index is asked about a range */
+
+static void charge(struct watch_reading *r, size_t rows)
+{
+    r->rows_left -= rows < r->rows_left ? rows : r->rows_left;
+}
+
 /* ---- rows ---- */
 
 /* The next row belongs to rev: does it end a revision, and with it the batch? */
@@ -84,6 +91,7 @@ static enum stop read_key(struct kv *kv, const struct watch *watch)
     const struct key *key = index_find(&kv->index, watch->spot->span.from);
     int64_t seq;
 
+    charge(r, 1);
     while (key != NULL && (seq = key_row_after(key, watch->next, r->seq)) != 0) {
         struct row row;
         bool fits = true;
@@ -95,7 +103,7 @@ static enum stop read_key(struct kv *kv, const struct watch *watch)
             history_release(kv);
             return STOP_FAILED;
         }
-        r->rows_left--;
+        charge(r, 1);
         if (batch_ends(r, row.rev)) {
             history_release(kv);
             return STOP_FULL;
@@ -139,18 +147,22 @@ static enum stop visit_row(struct kv *kv, const struct watch *watch, sqlite3_stm
         }
     }
     r->seq = seq;
-    r->rows_left--;
+    charge(r, 1);
     return STOP_END;
 }
 
-static enum stop read_range(struct kv *kv, const struct watch *watch)
+static enum stop walk_rows(struct kv *kv, const struct watch *watch)
 {
     struct watch_reading *r = &kv->watches.reading;
-    size_t limit = r->rows_left;
-    sqlite3_stmt *stmt = history_follow(kv, r->seq, limit);
     enum stop stop = STOP_END;
     int step = SQLITE_ROW;
+    sqlite3_stmt *stmt;
 
+    if (r->seq == 0) {
+        r->seq = history_before(kv, watch->next);
+        r->whole_seq = r->seq;
+    }
+    stmt = history_follow(kv, r->seq, r->rows_left);
     if (stmt == NULL) {
         return STOP_FAILED;
     }
@@ -165,6 +177,16 @@ static enum stop read_range(struct kv *kv, const struct watch *watch)
     return stop == STOP_END && r->rows_left == 0 ? STOP_BUDGET : stop;
 }
 
+/* Most ranges are quiet most of the time, which the index knows. */
+static enum stop read_range(struct kv *kv, const struct watch *watch)
+{
+    charge(&kv->watches.reading, LOOK_COST);
+    if (index_newest(&kv->index, &watch->spot->span) < watch->next) {
+        return STOP_END;
+    }
+    return walk_rows(kv, watch);
+}
+
 /* ---- a pull ---- */
 
 static void begin_reading(struct kv *kv, struct watch *watch)
@@ -175,9 +197,6 @@ static void begin_reading(struct kv *kv, struct watch *watch)
     arena_reset(&r->arena);
     r->rev = 0;
     r->seq = (int64_t)watch->place;
-    if (watch->place == 0 && !watch->spot->span.single) {
-        r->seq = history_before(kv, watch->next);
-    }
     r->whole_seq = r->seq;
     r->whole_rev = watch->next - 1;
 }

@@ -270,6 +270,9 @@ static void feed_round(struct node *node, struct list *later, uint64_t now_ms)
             continue;
         }
         list_del(&stream->turn);
+        if (!has_something(stream)) {
+            continue; /* its watchers were canceled meanwhile */
+        }
         if (!feed_stream(stream, &budget, now_ms)) {
             list_add_tail(later, &stream->turn);
         } else if (stream->call != NULL) {
@@ -283,9 +286,14 @@ static void feed_unfinished(struct node *node, uint64_t now_ms)
 {
     struct watch *watch = watch_unfinished(node->kv);
     struct budget budget = {1, 1};
+    struct watcher *watcher;
 
-    if (watch != NULL && watch->woken == watching_woken) {
-        feed_watcher(container_of(watch, struct watcher, watch), &budget, now_ms);
+    if (watch == NULL || watch->woken != watching_woken) {
+        return;
+    }
+    watcher = container_of(watch, struct watcher, watch);
+    if (watcher->stream->call != NULL) { /* else it is about to be freed */
+        feed_watcher(watcher, &budget, now_ms);
     }
 }
 

@@ -192,6 +192,32 @@ static void expect_count(const struct index *index, const struct model *m, int64
                  "%s to %s at %" PRId64, from, to, rev);
 }
 
+/* Never too old; newer than true only where compaction has removed keys. */
+static void expect_newest(const struct index *index, const struct model *m,
+                          bool is_compacted)
+{
+    char from[40];
+    char to[40];
+    struct span span;
+    int64_t newest = 0;
+
+    random_name(from, sizeof(from));
+    random_name(to, sizeof(to));
+    span = (struct span){.from = slice_str(from), .to = slice_str(to)};
+    span.unbounded = draw(4) == 0;
+    for (int i = 0; i < m->n; i++) {
+        const struct model_key *key = &m->keys[i];
+        int64_t rev = llabs(key->revs[key->n - 1]);
+
+        if (strcmp(key->name, from) >= 0 &&
+            (span.unbounded || strcmp(key->name, to) < 0)) {
+            newest = rev > newest ? rev : newest;
+        }
+    }
+    cr_assert_geq(index_newest(index, &span), newest);
+    cr_assert(is_compacted || index_newest(index, &span) == newest);
+}
+
 Test(index, does_what_a_sorted_array_does)
 {
     struct model *m = mem_zero(sizeof(*m));
@@ -212,6 +238,7 @@ Test(index, does_what_a_sorted_array_does)
             expect_same(&index, m, at);
             expect_count(&index, m, at);
             expect_count(&index, m, rev);
+            expect_newest(&index, m, compacted > 0);
         }
     }
     expect_same(&index, m, 60000);

@@ -135,6 +135,21 @@ Test(rpc_watch, a_canceled_watcher_hears_no_more)
     expect_silence(100);
 }
 
+Test(rpc_watch, a_watcher_may_be_canceled_before_it_was_fed)
+{
+    Etcdserverpb__WatchCreateRequest req = create_of("a", NULL);
+
+    cr_assert_eq(put("a", "1"), GRPC_OK);
+    req.start_revision = 1;
+    send_create(&req);
+    send_cancel(0);
+    cr_assert(next_heard()->created);
+    cr_assert(next_heard()->canceled);
+    expect_silence(50);
+    cr_assert_eq(create("a", NULL, 1), 1);
+    cr_assert_eq(next_heard()->n_events, 1);
+}
+
 Test(rpc_watch, the_end_of_a_stream_frees_its_watchers)
 {
     for (int i = 0; i < 10; i++) {
@@ -394,6 +409,42 @@ Test(rpc_watch, a_client_that_takes_no_answers_is_not_heard)
 
     cr_assert_eq(members[1].node->watching.n_watchers, 101);
     cr_assert_geq(n_heard - n_taken, 100);
+}
+
+Test(rpc_watch, a_stream_may_end_while_a_long_revision_is_read_for_it)
+{
+    Etcdserverpb__DeleteRangeRequest all = ETCDSERVERPB__DELETE_RANGE_REQUEST__INIT;
+    const struct node *node = members[1].node;
+    char key[16];
+
+    for (int i = 0; i < 3000; i++) {
+        snprintf(key, sizeof(key), "n%04d", i);
+        cr_assert_eq(put(key, "1"), GRPC_OK);
+    }
+    all.key = (ProtobufCBinaryData){1, (uint8_t *)"n"};
+    all.range_end = (ProtobufCBinaryData){1, (uint8_t *)"o"};
+    cr_assert_eq(ask("/etcdserverpb.KV/DeleteRange", &all,
+                     &etcdserverpb__delete_range_response__descriptor),
+                 GRPC_OK);
+    create("n", "o", 3002);
+    cr_assert_eq(next_heard()->n_events, 3000);
+    for (int i = 0; i < 10000 && watch_unfinished(node->kv) == NULL; i++) {
+        if (i % 100 == 0) {
+            Etcdserverpb__WatchCreateRequest req = create_of("n", "o");
+
+            req.start_revision = 3002;
+            send_create(&req);
+        }
+        sim_world_step(world, UINT64_MAX);
+    }
+    cr_assert_not_null(watch_unfinished(node->kv));
+    watch_at(1, false);
+    run_ms(100);
+
+    cr_assert_null(watch_unfinished(node->kv));
+    cr_assert_eq(node->watching.n_watchers, 0);
+    create("n", "o", 3002);
+    cr_assert_eq(next_heard()->n_events, 3000);
 }
 
 Test(rpc_watch, every_one_of_many_watchers_of_a_key_is_told)
