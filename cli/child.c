@@ -52,21 +52,22 @@ static bool move_terminal(pid_t from, pid_t to)
     return moved;
 }
 
-void child_give_terminal(const struct child *child)
+static void give_terminal(const struct child *child)
 {
     if (child->group && child->pid > 0) {
         move_terminal(getpgrp(), child->pid);
     }
 }
 
-void child_take_terminal(const struct child *child)
+static void take_terminal(const struct child *child)
 {
     if (child->group && child->pid > 0) {
         move_terminal(child->pid, getpgrp());
     }
 }
 
-bool child_wants_terminal(struct child *child)
+/* The program could not go on without the terminal: it gets it, and goes on. */
+static bool wants_terminal(struct child *child)
 {
     bool wants = child->stopped_by == SIGTTIN || child->stopped_by == SIGTTOU;
 
@@ -82,6 +83,16 @@ bool child_wants_terminal(struct child *child)
 static bool terminal_is_ours_alone(void)
 {
     return isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) && isatty(STDERR_FILENO);
+}
+
+void child_stop_with(struct child *child)
+{
+    if (!wants_terminal(child)) {
+        take_terminal(child);
+        raise(SIGSTOP);
+        give_terminal(child);
+        child_signal_group(child, SIGCONT);
+    }
 }
 
 /* ---- start ---- */
@@ -200,7 +211,7 @@ int child_go(struct child *child, struct err *err)
     if (n != sizeof(why)) {
         return 0;
     }
-    child_take_terminal(child);
+    take_terminal(child);
     child_wait(child);
     child->exit_code = why == ENOENT ? CHILD_NOT_FOUND : CHILD_CANNOT_RUN;
     return why == ENOENT ? err_set(err, ERR_NOT_FOUND, "there is no such command")
@@ -224,7 +235,7 @@ static enum child_state note_status(struct child *child, int status)
         return CHILD_STOPPED;
     }
     child->exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-    child_take_terminal(child);
+    take_terminal(child);
     child->pid = 0;
     return CHILD_ENDED;
 }
@@ -266,5 +277,17 @@ void child_signal_group(const struct child *child, int number)
 {
     if (child->pid > 0) {
         kill(child->group ? -child->pid : child->pid, number);
+    }
+}
+
+void child_pass_on(const struct child *child, int number)
+{
+    if (number == SIGUSR1 || number == SIGUSR2) {
+        child_signal(child, number);
+        return;
+    }
+    child_signal_group(child, number);
+    if (number != SIGTSTP) {
+        child_signal_group(child, SIGCONT);
     }
 }

@@ -65,12 +65,12 @@ void child_wait(struct child *child);
 void child_signal(const struct child *child, int number);
 void child_signal_group(const struct child *child, int number);
 
-/* The terminal goes to the child if we are in the foreground, and back to us. */
-void child_give_terminal(const struct child *child);
-void child_take_terminal(const struct child *child);
+/* What a signal to kvctl means for the program: USR1 and USR2 are for it alone, others
+ * for its group, which goes on if it was stopped, so that it can act on them. */
+void child_pass_on(const struct child *child, int number);
 
-/* The program could not go on without the terminal: it gets it, and goes on. False: it
- * was stopped for another reason. */
-bool child_wants_terminal(struct child *child);
+/* After CHILD_STOPPED: gives it the terminal when it asked for that; else we stop, too,
+ * as the shell that started us must see it, and when we go on, it does. */
+void child_stop_with(struct child *child);
 
 #endif

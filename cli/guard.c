@@ -156,7 +156,9 @@ int guard_tell(struct guard *guard, struct guard_times times, struct err *err)
         if (WIFSIGNALED(status)) {
             return guard_start(guard, guard->group, times, err);
         }
-        *guard = (struct guard){.fd = -1, .fired = true, .group = guard->group};
+        guard->pid = 0;
+        guard->fd = -1;
+        guard->fired = true;
     }
     if (guard->pid == 0) {
         return 0;
@@ -172,6 +174,11 @@ void guard_stop_now(struct guard *guard)
                (struct guard_times){.term_at_ms = guard_now_ms(),
                                     .kill_at_ms = guard_kill_at(guard->times)},
                NULL);
+}
+
+bool guard_fired(const struct guard *guard)
+{
+    return guard->fired || guard_now_ms() >= guard->times.term_at_ms;
 }
 
 void guard_end(struct guard *guard, bool remains)

@@ -42,6 +42,9 @@ int guard_tell(struct guard *guard, struct guard_times times, struct err *err);
 /* Stop now: SIGTERM at once, SIGKILL after the pause. */
 void guard_stop_now(struct guard *guard);
 
+/* Has it stopped the group by itself, or is it about to: the time is over. */
+bool guard_fired(const struct guard *guard);
+
 /* The child has ended. remains: what is left of its group is killed. */
 void guard_end(struct guard *guard, bool remains);
 
