@@ -4,8 +4,6 @@
 
 #include "base/limits.h"
 
-#define GRACE_MS 3000 /* for the answer after the server has waited */
-
 /* ---- losses, on the I/O thread ---- */
 
 static void lose(struct claim *claim, const struct err *why)
@@ -94,15 +92,15 @@ static void prepare(void *arg)
 }
 
 int claim_ask(struct claim *claim, const struct client_method *method,
-              const ProtobufCMessage *message, int64_t wait_ms, struct arena *arena,
+              const ProtobufCMessage *message, int64_t timeout_ms, struct arena *arena,
               void *reply, struct kvd_error *err)
 {
     struct preparation preparation = {
         .claim = claim,
         .request = {.method = method,
                     .message = message,
-                    .timeout_ms = wait_ms > 0 ? wait_ms + GRACE_MS : wait_ms,
-                    .patient = wait_ms != 0,
+                    .timeout_ms = timeout_ms,
+                    .patient = timeout_ms != 0,
                     .canceled = &claim->lost},
     };
     struct err why = {0};

@@ -38,10 +38,10 @@ struct claim_options {
 int claim_open(struct claim *claim, struct kvd_client *client, struct kvd_bytes name,
                const struct claim_options *options, struct kvd_error *err);
 
-/* Calls and waits, at most wait_ms more than usual; -1: as long as it takes. KVD_LOST:
+/* Calls and waits up to timeout_ms; 0: the client's, -1: as long as it takes. KVD_LOST:
  * the lease was lost meanwhile. KVD_TIMEOUT: whether it was granted is not known. */
 int claim_ask(struct claim *claim, const struct client_method *method,
-              const ProtobufCMessage *message, int64_t wait_ms, struct arena *arena,
+              const ProtobufCMessage *message, int64_t timeout_ms, struct arena *arena,
               void *reply, struct kvd_error *err);
 
 /* It was granted. KVD_LOST: and lost already. */

@@ -13,7 +13,8 @@
 #include "cli/lib/claim.h"
 #include "lock.pb-c.h"
 
-#define HOLD_MAX 64 /* characters */
+#define HOLD_MAX 64   /* characters */
+#define GRACE_MS 3000 /* for the answer after the server has waited */
 
 struct kvd_lock {
     struct claim claim;
@@ -30,7 +31,8 @@ struct identity {
 
 static void find_identity(struct identity *out)
 {
-    const char *user = getenv("USER");
+    const struct passwd *entry = getenv("USER") == NULL ? getpwuid(geteuid()) : NULL;
+    const char *user = entry != NULL ? entry->pw_name : getenv("USER");
 
     if (gethostname(out->host, sizeof(out->host)) != 0) {
         strcpy(out->host, "?");
@@ -131,7 +133,8 @@ static int acquire(struct kvd_lock *lock, const struct kvd_lock_options *options
     request.wait_ms = options->wait_ms == KVD_TRY ? 0
                       : options->wait_ms == 0     ? -1
                                                   : options->wait_ms;
-    rc = claim_ask(&lock->claim, &client_lock_acquire, &request.base, request.wait_ms,
+    rc = claim_ask(&lock->claim, &client_lock_acquire, &request.base,
+                   request.wait_ms > 0 ? request.wait_ms + GRACE_MS : request.wait_ms,
                    &arena, &res, err);
     if (rc == 0 && !res->acquired) {
         rc = held_by_another(res, lock->claim.name, err);
