@@ -79,7 +79,7 @@ static enum exit_code run(struct session *session, const void *values, const cha
         del.fence = conditions.fence;
         rc = del_plain(session, &del, err);
     }
-    return fence_exit_code(session, conditions.fence, rc);
+    return fence_exit_code(rc, err);
 }
 
 const struct command command_del = {

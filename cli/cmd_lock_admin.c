@@ -1,5 +1,6 @@
 /* kvctl lock list, show and release: what an operator sees of locks and does to them. */
 #include <inttypes.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "cli/command.h"
@@ -31,17 +32,55 @@ static int call(struct session *session, const struct client_method *method,
 
 /* ---- list ---- */
 
+/* Adds the locks of a page to those before, which are part of the first page. */
+static void append_page(struct session *session, Kvd__V1__LockListResponse *all,
+                        const Kvd__V1__LockListResponse *page)
+{
+    size_t n = all->n_locks + page->n_locks;
+    Kvd__V1__LockSummary **locks = arena_alloc(&session->arena, n * sizeof(*locks));
+
+    memcpy(locks, all->locks, all->n_locks * sizeof(*locks));
+    memcpy(locks + all->n_locks, page->locks, page->n_locks * sizeof(*locks));
+    all->locks = locks;
+    all->n_locks = n;
+    all->more = page->more;
+}
+
+/* All pages, up to the limit. */
+static int read_list(struct session *session, const char *prefix, int64_t limit,
+                     Kvd__V1__LockListResponse **all, struct err *err)
+{
+    Kvd__V1__LockListRequest request = KVD__V1__LOCK_LIST_REQUEST__INIT;
+    int rc;
+
+    request.prefix = binary_of_text(prefix);
+    request.limit = limit;
+    rc = call(session, &client_lock_list, &request.base, all, err);
+    while (rc == 0 && (*all)->more && (*all)->n_locks > 0 &&
+           (limit == 0 || (int64_t)(*all)->n_locks < limit)) {
+        Kvd__V1__LockListResponse *page;
+
+        request.after = (*all)->locks[(*all)->n_locks - 1]->name;
+        request.limit = limit > 0 ? limit - (int64_t)(*all)->n_locks : 0;
+        rc = call(session, &client_lock_list, &request.base, &page, err);
+        if (rc == 0) {
+            append_page(session, *all, page);
+        }
+    }
+    return rc;
+}
+
 static enum exit_code run_list(struct session *session, const void *values,
                                const char **args, size_t n_args, struct err *err)
 {
     const struct admin_options *options = values;
-    Kvd__V1__LockListRequest request = KVD__V1__LOCK_LIST_REQUEST__INIT;
     Kvd__V1__LockListResponse *res;
     int rc;
 
-    request.prefix = binary_of_text(n_args > 0 ? args[0] : "");
-    request.limit = options->limit;
-    rc = call(session, &client_lock_list, &request.base, &res, err);
+    if (options->limit < 0) {
+        return command_fail(err, EXIT_ARGUMENTS, "--limit takes a number from 1 on");
+    }
+    rc = read_list(session, n_args > 0 ? args[0] : "", options->limit, &res, err);
     if (rc == 0) {
         print_locks(&session->printer, res);
     }

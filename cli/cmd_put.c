@@ -102,7 +102,7 @@ static enum exit_code run(struct session *session, const void *values, const cha
         put.fence = conditions.fence;
         rc = put_plain(session, &put, err);
     }
-    return fence_exit_code(session, conditions.fence, rc);
+    return fence_exit_code(rc, err);
 }
 
 const struct command command_put = {

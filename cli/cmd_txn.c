@@ -40,7 +40,7 @@ static enum exit_code run(struct session *session, const void *values, const cha
     if (rc == 0) {
         print_txn(&session->printer, res);
     }
-    return fence_exit_code(session, fence, rc);
+    return fence_exit_code(rc, err);
 }
 
 const struct command command_txn = {

@@ -30,20 +30,26 @@ extern const struct command command_get;
 extern const struct command command_put;
 extern const struct command command_del;
 extern const struct command command_txn;
+extern const struct command command_watch;
 extern const struct command command_lease_grant;
 extern const struct command command_lease_revoke;
 extern const struct command command_lease_timetolive;
 extern const struct command command_lease_list;
 extern const struct command command_lease_keep_alive;
+extern const struct command command_lock;
+extern const struct command command_lock;
 extern const struct command command_lock_list;
 extern const struct command command_lock_show;
 extern const struct command command_lock_release;
+extern const struct command command_elect;
+extern const struct command command_elect;
 extern const struct command command_compaction;
 extern const struct command command_endpoint_status;
 extern const struct command command_endpoint_health;
 extern const struct command command_member_list;
 extern const struct command command_import;
 extern const struct command command_export;
+extern const struct command command_reload;
 extern const struct command command_version;
 
 /* All commands, in the order of help. NULL-terminated. */

@@ -48,12 +48,10 @@ int fence_check_server(struct session *session, const Kvd__V1__Fence *fence,
     return rc == ERR_REFUSED ? lock_call_refused(session, "--fence", err) : rc;
 }
 
-enum exit_code fence_exit_code(struct session *session, const Kvd__V1__Fence *fence,
-                               int rc)
+enum exit_code fence_exit_code(int rc, const struct err *err)
 {
-    if (fence != NULL && rc == ERR_REFUSED &&
-        client_status_code(session_client(session)) == GRPC_FAILED_PRECONDITION) {
-        return EXIT_FENCED;
-    }
-    return exit_code_of(rc);
+    bool fenced =
+        rc == ERR_REFUSED && strstr(err->text, api_status_text(API_FENCED)) != NULL;
+
+    return fenced ? EXIT_FENCED : exit_code_of(rc);
 }

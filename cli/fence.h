@@ -15,8 +15,7 @@ int fence_parse(const char *text, struct arena *arena, Kvd__V1__Fence **out,
 int fence_check_server(struct session *session, const Kvd__V1__Fence *fence,
                        struct err *err);
 
-/* The exit code of a write with this fence, which may be NULL, that ended with rc. */
-enum exit_code fence_exit_code(struct session *session, const Kvd__V1__Fence *fence,
-                               int rc);
+/* The exit code of a write that ended with rc. */
+enum exit_code fence_exit_code(int rc, const struct err *err);
 
 #endif

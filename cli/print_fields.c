@@ -276,8 +276,8 @@ static void fields_locks(struct printer *p, const Kvd__V1__LockListResponse *res
         const Kvd__V1__LockSummary *lock = res->locks[i];
 
         field_bytes(p, "", "Name", slice_of_binary(lock->name));
-        field_int(p, "", "Holders", lock->holders);
-        field_int(p, "", "Waiting", lock->waiting);
+        field_uint(p, "Holders", lock->holders);
+        field_uint(p, "Waiting", lock->waiting);
         if (lock->first != NULL) {
             fields_hold(p, lock->first);
         }
@@ -293,6 +293,8 @@ static void fields_lock_line(struct printer *p, const char *name,
 
     fields_header(p, res->header);
     field_text(p, "Name", name);
+    field_uint(p, "Holders", res->holders);
+    field_uint(p, "Waiting", res->waiting);
     for (size_t i = 0; i < res->n_line; i++) {
         fields_hold(p, res->line[i]);
         fputc('\n', p->out);

@@ -534,8 +534,10 @@ static void json_locks(struct printer *p, const Kvd__V1__LockListResponse *res)
 
         json_open_object(j);
         opt_bytes(p, "name", "name_base64", lock->name);
-        write_number(j, "holders", lock->holders);
-        write_number(j, "waiting", lock->waiting);
+        json_name(j, "holders");
+        json_uint(j, lock->holders);
+        json_name(j, "waiting");
+        json_uint(j, lock->waiting);
         if (lock->first != NULL) {
             json_name(j, "first");
             write_hold(p, lock->first);
@@ -557,6 +559,10 @@ static void json_lock_line(struct printer *p, const char *name,
     json_open_object(j);
     write_header(j, res->header);
     opt_bytes(p, "name", "name_base64", binary_of(slice_str(name)));
+    json_name(j, "holders");
+    json_uint(j, res->holders);
+    json_name(j, "waiting");
+    json_uint(j, res->waiting);
     json_name(j, "line");
     json_open_array(j);
     for (size_t i = 0; i < res->n_line; i++) {

@@ -188,12 +188,8 @@ void lock_text_line(struct printer *p, const char *name,
     if (res->n_line == 0) {
         fputs(": free\n", p->out);
     } else {
-        size_t holders = 0;
-
-        while (holders < res->n_line && res->line[holders]->granted) {
-            holders++;
-        }
-        fprintf(p->out, ": %zu holding, %zu waiting\n", holders, res->n_line - holders);
+        fprintf(p->out, ": %" PRIu32 " holding, %" PRIu32 " waiting\n", res->holders,
+                res->waiting);
     }
     for (size_t i = 0; i < res->n_line; i++) {
         char mode[LOCK_TEXT_MAX];
@@ -202,6 +198,10 @@ void lock_text_line(struct printer *p, const char *name,
         fprintf(p->out, "%3zu. %s %s, ", i + 1, res->line[i]->granted ? "held" : "waits",
                 mode);
         print_hold(p, res->line[i]);
+    }
+    if (res->n_line < (size_t)res->holders + res->waiting) {
+        fprintf(p->out, "     and %zu more\n",
+                (size_t)res->holders + res->waiting - res->n_line);
     }
     lock_text_forced(p, res);
 }

@@ -42,7 +42,9 @@ void session_open(struct session *session)
 void session_close(struct session *session)
 {
     client_close(session->client);
+    kvd_close(session->kvd);
     session->client = NULL;
+    session->kvd = NULL;
     arena_close(&session->arena);
 }
 
@@ -104,6 +106,57 @@ struct client *session_client(struct session *session)
             session_client_of(session, session->endpoints, session->n_endpoints);
     }
     return session->client;
+}
+
+enum exit_code session_kvd(struct session *session, struct kvd_client **out,
+                           struct err *err)
+{
+    struct kvd_options options = {
+        .endpoints = session->settings.endpoints,
+        .timeout_ms = session->settings.command_timeout_ms,
+        .dial_timeout_ms = session->settings.dial_timeout_ms,
+        .trace = session->settings.debug ? trace_to_stderr : NULL,
+    };
+    struct kvd_error error = {0};
+
+    if (session->kvd == NULL) {
+        int rc = kvd_open(&options, &session->kvd, &error);
+
+        if (rc != 0) {
+            err_set(err, ERR_INVALID, "%s", error.text);
+            return session_kvd_exit_code(rc);
+        }
+    }
+    *out = session->kvd;
+    return EXIT_OK;
+}
+
+enum exit_code session_kvd_exit_code(int rc)
+{
+    static const struct {
+        int rc;
+        enum exit_code code;
+    } rows[] = {
+        {KVD_OK, EXIT_OK},
+        {KVD_NOT_FOUND, EXIT_CONDITION},
+        {KVD_EXISTS, EXIT_CONDITION},
+        {KVD_INVALID, EXIT_INPUT},
+        {KVD_TOO_BIG, EXIT_INPUT},
+        {KVD_UNKNOWN, EXIT_OUTCOME},
+        {KVD_TIMEOUT, EXIT_CONNECTION},
+        {KVD_NETWORK, EXIT_CONNECTION},
+        {KVD_LOST, EXIT_CONNECTION},
+        {KVD_BUSY, EXIT_NOT_ACQUIRED},
+        {KVD_FENCED, EXIT_FENCED},
+        {KVD_COMPACTED, EXIT_COMPACTED},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        if (rows[i].rc == rc) {
+            return rows[i].code;
+        }
+    }
+    return EXIT_ERROR;
 }
 
 int session_call(struct session *session, const struct client_method *method,

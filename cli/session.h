@@ -7,8 +7,10 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "cli/exit.h"
 #include "cli/key_range.h"
 #include "cli/lib/client.h"
+#include "cli/lib/kvd.h"
 #include "cli/option.h"
 #include "cli/print.h"
 
@@ -33,6 +35,7 @@ struct session {
     struct endpoint *endpoints; /* those of the settings */
     size_t n_endpoints;
     struct client *client;    /* private: opened at first use */
+    struct kvd_client *kvd;   /* private: the same */
     const char *const *child; /* the command behind --, NULL-terminated; NULL: none */
 };
 
@@ -49,6 +52,14 @@ struct client *session_client(struct session *session);
 /* A client for these endpoints with the session's timeouts; the caller closes it. */
 struct client *session_client_of(struct session *session,
                                  const struct endpoint *endpoints, size_t n);
+
+/* The same cluster through libkvd, for what lives in the background: opened at first use,
+ * after signals_open. EXIT_OK, or why not. */
+enum exit_code session_kvd(struct session *session, struct kvd_client **out,
+                           struct err *err);
+
+/* Of a failure of libkvd. */
+enum exit_code session_kvd_exit_code(int rc);
 
 /* client_call with the session's client and arena. */
 int session_call(struct session *session, const struct client_method *method,

@@ -89,13 +89,16 @@ const struct command *words_take_command(const char **words, size_t *n,
     const char *second = plain.n > 1 ? words[plain.at[1]] : NULL;
 
     *unknown = NULL;
-    for (size_t i = 0; first != NULL && commands[i] != NULL; i++) {
-        if (name_matches(commands[i]->name, first, NULL)) {
+    /* "lock list" comes before "lock" with the argument "list". */
+    for (size_t i = 0; second != NULL && commands[i] != NULL; i++) {
+        if (name_matches(commands[i]->name, first, second)) {
+            remove_at(words, n, plain.at[1]);
             remove_at(words, n, plain.at[0]);
             return commands[i];
         }
-        if (second != NULL && name_matches(commands[i]->name, first, second)) {
-            remove_at(words, n, plain.at[1]);
+    }
+    for (size_t i = 0; first != NULL && commands[i] != NULL; i++) {
+        if (name_matches(commands[i]->name, first, NULL)) {
             remove_at(words, n, plain.at[0]);
             return commands[i];
         }

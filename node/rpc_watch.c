@@ -168,11 +168,6 @@ static void heard(struct call *call, const ProtobufCMessage *message)
     }
 }
 
-/* The client has no more requests; as with etcd, its watchers go on. */
-static void heard_all(struct call *call)
-{
-}
-
 static void drained(struct call *call)
 {
     watching_drained(call->owner);
@@ -190,7 +185,6 @@ void rpc_watch(struct call *call)
 {
     static const struct call_events events = {
         .heard = heard,
-        .heard_all = heard_all,
         .drained = drained,
         .ended = ended,
     };

@@ -88,9 +88,8 @@
 /* The state machine. */
 #define LIMIT_WAL_BYTES      (128 * MIB) /* proposals are held back above this */
 #define WAL_CHECKPOINT_BYTES (16 * MIB)
-#define LIMIT_APPLY_BATCH    2048 /* log entries in one SQLite transaction */
-#define LIMIT_APPLY_MS       20   /* it is open at most so long */
-#define LIMIT_APPLY_TURN_MS  5    /* of a turn, after which no further entry is applied */
+#define LIMIT_APPLY_BATCH    2048        /* log entries in one SQLite transaction */
+#define LIMIT_APPLY_MS       20          /* it is open at most so long */
 #define LIMIT_COMMAND_ARENA  (512 * MIB) /* memory of one decoded command of the log */
 #define LIMIT_RANGE_WALK     8192 /* keys of the index that a page of a read visits */
 #define LIMIT_RANGE_FETCH    512  /* values that a page of a read fetches */
@@ -136,6 +135,8 @@
 #define LIMIT_CACHE_BYTES  (256 * MIB) /* of libkvd's copy of a range */
 #define LIMIT_TREE_FILES   1000000     /* import, export */
 #define LIMIT_TREE_DEPTH   128         /* folders in folders */
+#define LIMIT_LINE_WATCHES 1024        /* watch -i: watches at a time */
+#define LIMIT_LINE_WORDS   1024        /* of one of its lines */
 #define PAGE_BYTES         (4 * MIB)   /* large ranges are read in pages near this */
 
 #endif
