@@ -372,6 +372,7 @@ void watching_end(struct node *node, struct watch_stream *stream)
     list_del(&stream->link);
     list_add_tail(&node->watching.ended, &stream->link);
     node->watching.n_streams--;
+    node->env->ops->wake(node->env); /* this may be the end of a turn */
 }
 
 void watching_close(struct watching *watching)
