@@ -15,7 +15,7 @@ import grpc
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 import ports
-from client import CHANNEL_OPTIONS, OUTCOME_UNKNOWN, Refused, Unknown
+from client import CHANNEL_OPTIONS, OUTCOME_UNKNOWN, Failed, Refused, Unknown
 
 PROTO = os.path.join(ports.ROOT, "proto", "api")
 
@@ -92,11 +92,12 @@ class Pending:
 
 
 class Stream:
-    """A call whose replies are a stream, and perhaps its requests: read with a time limit."""
+    """A call whose replies are a stream, and perhaps its requests: read with a time limit, or,
+    when not eager, one by one with replies()."""
 
     END = object()
 
-    def __init__(self, channel, method, first=None, metadata=None, raw=False):
+    def __init__(self, channel, method, first=None, metadata=None, raw=False, eager=True):
         self.method = method
         self.outgoing = queue.SimpleQueue()
         self.incoming = queue.SimpleQueue()
@@ -107,16 +108,25 @@ class Stream:
         self.running = kind(method.path, serialize, method.reply.FromString)(
             iter(self.outgoing.get, self.END) if method.streams[0] else first,
             metadata=metadata)
-        self.thread = threading.Thread(target=self.listen, daemon=True)
-        self.thread.start()
+        if eager:
+            threading.Thread(target=self.listen, daemon=True).start()
+
+    def replies(self):
+        """As the client takes them; raises the error that ends the stream."""
+        try:
+            yield from self.running
+        except grpc.RpcError as error:
+            self.error = failure(error)
+            raise self.error from None
+        finally:
+            self.ended.set()
 
     def listen(self):
         try:
-            for reply in self.running:
+            for reply in self.replies():
                 self.incoming.put(reply)
-        except grpc.RpcError as error:
-            self.error = failure(error)
-        self.ended.set()
+        except Failed:
+            pass  # wait_end() returns it
         self.incoming.put(self.END)
 
     def send(self, **fields):

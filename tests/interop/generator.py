@@ -1,8 +1,8 @@
-"""Random requests of the KV service, and answers in a form that can be compared.
+"""Random requests of the KV and Lease services, and answers in a form that can be compared.
 
-Keys and values come from small sets, so that requests meet each other's effects. What etcd
-leaves open is left out: the order of equal elements under a sort, and leases, which kvd does
-not have.
+Keys, values and leases come from small sets, so that requests meet each other's effects. What
+etcd leaves open is left out: the order of equal elements under a sort, and how much of a TTL
+is left; no lease of these ends by itself.
 """
 
 import random
@@ -12,6 +12,8 @@ from etcd3 import etcdrpc
 KEYS = [b"a", b"a/1", b"a/2", b"b", b"b/1", b"c", b"\0", b"\xff", b"\xff\xff", b"k\0k"]
 ENDS = [b"", b"\0", b"a", b"a0", b"b", b"b0", b"c", b"d", b"\xff", b"\xff\xff\xff"]
 VALUES = [b"", b"0", b"1", b"2", b"value", bytes(range(200))]
+LEASES = [1, 2, 3, -4]
+TTL_SECONDS = 100000
 SORT_TARGETS = list(etcdrpc.RangeRequest.SortTarget.values())
 SORT_ORDERS = list(etcdrpc.RangeRequest.SortOrder.values())
 KEY_TARGET = etcdrpc.RangeRequest.KEY
@@ -36,6 +38,9 @@ class Generator:
     def some_revision(self):
         return self.random.randint(1, self.revision + REVISIONS_AHEAD)
 
+    def lease(self):
+        return self.random.choice(LEASES)
+
     def put(self, whole=False):
         """A put; a whole one keeps nothing of the pair that was there."""
         request = etcdrpc.PutRequest(key=self.key(), prev_kv=self.chance(30),
@@ -44,13 +49,15 @@ class Generator:
             request.ignore_value = True
             request.value = b"both" if self.chance(20) else b""
         request.ignore_lease = not whole and self.chance(5)
+        if self.chance(25) and (not request.ignore_lease or self.chance(20)):
+            request.lease = self.lease()
         return request
 
     def delete(self):
         return etcdrpc.DeleteRangeRequest(key=self.key(), range_end=self.end(),
                                           prev_kv=self.chance(40))
 
-    def range(self):
+    def range(self, keys_only=False):
         request = etcdrpc.RangeRequest(key=self.key(), range_end=self.end())
         if self.chance(30):
             request.revision = self.some_revision()
@@ -60,7 +67,7 @@ class Generator:
         # Which of equal elements a limit cuts off is left open, except in the order of keys.
         if self.chance(30) and request.sort_target == KEY_TARGET:
             request.limit = self.random.randint(0, 5)
-        request.keys_only = self.chance(10)
+        request.keys_only = keys_only
         request.count_only = self.chance(10)
         request.serializable = self.chance(20)
         for field in ("min_mod_revision", "max_mod_revision", "min_create_revision",
@@ -72,12 +79,14 @@ class Generator:
     def compare(self):
         one = etcdrpc.Compare(key=self.key(), range_end=self.end() if self.chance(20) else b"",
                               result=self.random.choice(etcdrpc.Compare.CompareResult.values()))
-        target = self.random.choice(("VERSION", "CREATE", "MOD", "VALUE"))
+        target = self.random.choice(("VERSION", "CREATE", "MOD", "VALUE", "LEASE"))
         one.target = etcdrpc.Compare.CompareTarget.Value(target)
         if target == "VALUE":
             one.value = self.random.choice(VALUES)
         elif target == "VERSION":
             one.version = self.random.randint(0, 3)
+        elif target == "LEASE":
+            one.lease = self.random.choice((0, self.lease()))
         elif target == "CREATE":
             one.create_revision = self.random.choice((0, self.some_revision()))
         else:
@@ -114,16 +123,25 @@ class Generator:
         return self.random.choices((
             lambda: ("KV/Put", self.put()),
             lambda: ("KV/DeleteRange", self.delete()),
-            lambda: ("KV/Range", self.range()),
+            lambda: ("KV/Range", self.range(keys_only=self.chance(10))),
             lambda: ("KV/Txn", self.txn()),
-            lambda: ("KV/Compact", self.compaction())), (30, 8, 30, 30, 1))[0]()
+            lambda: ("KV/Compact", self.compaction()),
+            lambda: ("Lease/LeaseGrant", etcdrpc.LeaseGrantRequest(ID=self.lease(),
+                                                                   TTL=TTL_SECONDS)),
+            lambda: ("Lease/LeaseRevoke", etcdrpc.LeaseRevokeRequest(ID=self.lease())),
+            lambda: ("Lease/LeaseTimeToLive", etcdrpc.LeaseTimeToLiveRequest(
+                ID=self.lease(), keys=self.chance(80)))), (30, 8, 30, 30, 1, 6, 3, 6))[0]()
 
 
-def comparable(reply):
-    """A copy without identities and terms, pairs in the order of keys."""
+def comparable(request, reply):
+    """A copy without identities and terms, pairs in the order of keys. Keys alone come with
+    their lease from etcd up to 3.6, without it from kvd and later ones."""
     copy = type(reply)()
     copy.CopyFrom(reply)
     strip(copy)
+    if isinstance(request, etcdrpc.RangeRequest) and request.keys_only:
+        for pair in copy.kvs:
+            pair.lease = 0
     return copy
 
 
@@ -134,6 +152,9 @@ def strip(message):
         pairs = sorted(message.kvs, key=lambda pair: pair.key)
         del message.kvs[:]
         message.kvs.extend(pairs)
+    if isinstance(message, etcdrpc.LeaseTimeToLiveResponse):
+        message.TTL = min(message.TTL, 0)
+        message.keys[:] = sorted(message.keys)
     if isinstance(message, etcdrpc.TxnResponse):
         for response in message.responses:
             strip(getattr(response, response.WhichOneof("response")))

@@ -47,7 +47,7 @@ class RandomRequests(unittest.TestCase):
                     if isinstance(request, etcdrpc.RangeRequest):
                         self.assertTrue(generator.is_sorted(request, answers[0]), where)
                     stream.revision = answers[1].header.revision
-                    answers = [generator.comparable(answer) for answer in answers]
+                    answers = [generator.comparable(request, answer) for answer in answers]
                 self.assertEqual(answers[0], answers[1], where)
 
     def test_random_requests_get_the_answers_of_etcd(self):
