@@ -67,6 +67,7 @@ class Member:
         self.peer_port = ports.take()
         self.process = None
         self.paused = False
+        self.variables = {}  # of its environment, beside ours
         self.client = Client(self.endpoint)
 
     @property
@@ -101,7 +102,8 @@ class Member:
             command += [option, value]
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment())
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env=dict(environment(), **self.variables))
         self.paused = False
 
     def running(self):
