@@ -14,7 +14,7 @@ LEASE = "etcdserverpb.Lease/"
 KV = "etcdserverpb.KV/"
 WAIT_SECONDS = 0.4  # long enough for a call to be in the line
 SHORT_TTL = 2
-GONE_SECONDS = 12
+GONE_SECONDS = SHORT_TTL + 1 + 3  # an election timeout, and what kvd promises on top
 
 
 def line(side, name):
@@ -154,38 +154,26 @@ class LockService(PairTest):
 
         self.same(scenario)
 
-    def test_a_lease_that_is_revoked_in_the_line(self):
-        """The answer comes when the predecessor goes, in etcd; kvd may say so at once."""
-        def scenario(side):
-            for lease in (1, 2, 3):
-                side.grant(lease=lease)
-            holder = side.call(LOCK + "Lock", name=b"n", lease=1)
-            second = begin(side, LOCK + "Lock", name=b"n", lease=2)
-            third = begin(side, LOCK + "Lock", name=b"n", lease=3)
-            side.call(LEASE + "LeaseRevoke", ID=2)
-            time.sleep(WAIT_SECONDS)
-            side.note("keys", line(side, b"n"))
-            side.note("third waits", third.done())
-            side.call(LOCK + "Unlock", key=holder.key)
-            finish(side, "second", second)
-            finish(side, "third", third)
-
-        self.same(scenario)
-
-    def test_a_lease_that_expires_in_the_line(self):
-        def scenario(side):
-            side.grant(lease=1)
-            holder = side.call(LOCK + "Lock", name=b"n", lease=1)
-            side.grant(lease=2, ttl=SHORT_TTL)
-            second = begin(side, LOCK + "Lock", name=b"n", lease=2)
-            deadline = time.monotonic() + GONE_SECONDS
-            while side.get(b"n/2").count and time.monotonic() < deadline:
-                time.sleep(0.05)
-            side.note("gone", side.get(b"n/2").count)
-            side.call(LOCK + "Unlock", key=holder.key)
-            finish(side, "second", second)
-
-        self.same(scenario)
+    def test_a_waiter_whose_lease_ended_is_never_granted(self):
+        """etcd 3.4 grants it nevertheless, when its predecessor goes; later ones say this."""
+        side = self.sides[0]
+        for lease in (1, 2, 4):
+            side.grant(lease=lease)
+        holder = side.call(LOCK + "Lock", name=b"n", lease=1)
+        revoked = begin(side, LOCK + "Lock", name=b"n", lease=2)
+        side.grant(lease=3, ttl=SHORT_TTL)
+        expiring = begin(side, LOCK + "Lock", name=b"n", lease=3)
+        last = begin(side, LOCK + "Lock", name=b"n", lease=4)
+        side.call(LEASE + "LeaseRevoke", ID=2)
+        for pending in (revoked, expiring):
+            with self.assertRaises(Failed) as raised:
+                pending.wait(GONE_SECONDS)
+            self.assertEqual((raised.exception.code.name, raised.exception.text),
+                             ("UNKNOWN", "mutex: session is expired"))
+        self.assertEqual(line(side, b"n"), [b"n/1", b"n/4"])
+        self.assertFalse(last.done())
+        side.call(LOCK + "Unlock", key=holder.key)
+        self.assertEqual(last.wait().key, b"n/4")
 
     def test_a_holders_lease_that_ends_passes_the_lock_on(self):
         def scenario(side):
@@ -297,24 +285,38 @@ class ElectionService(PairTest):
 
         self.same(scenario)
 
-    def test_a_candidate_that_gives_up_and_one_whose_lease_ends(self):
+    def test_a_candidate_that_gives_up(self):
         def scenario(side):
-            for lease in (1, 2, 3, 4):
+            for lease in (1, 2, 3):
                 side.grant(lease=lease)
             first = side.call(ELECTION + "Campaign", name=b"e", lease=1, value=b"1")
             second = begin(side, ELECTION + "Campaign", name=b"e", lease=2, value=b"2")
             third = begin(side, ELECTION + "Campaign", name=b"e", lease=3, value=b"3")
-            fourth = begin(side, ELECTION + "Campaign", name=b"e", lease=4, value=b"4")
             second.cancel()
             time.sleep(WAIT_SECONDS)
             side.note("keys", line(side, b"e"))
-            side.call(LEASE + "LeaseRevoke", ID=3)
             side.call(ELECTION + "Resign", leader=first.leader)
             finish(side, "third", third)
-            finish(side, "fourth", fourth)
             side.call(ELECTION + "Leader", name=b"e")
 
         self.same(scenario)
+
+    def test_a_candidate_whose_lease_ended_is_never_elected(self):
+        """etcd tells it that it is the leader, when its predecessor goes."""
+        side = self.sides[0]
+        for lease in (1, 2, 3):
+            side.grant(lease=lease)
+        first = side.call(ELECTION + "Campaign", name=b"e", lease=1, value=b"1")
+        second = begin(side, ELECTION + "Campaign", name=b"e", lease=2, value=b"2")
+        third = begin(side, ELECTION + "Campaign", name=b"e", lease=3, value=b"3")
+        side.call(LEASE + "LeaseRevoke", ID=2)
+        with self.assertRaises(Failed) as raised:
+            second.wait()
+        self.assertEqual((raised.exception.code.name, raised.exception.text),
+                         ("UNKNOWN", "election: not leader"))
+        self.assertFalse(third.done())
+        side.call(ELECTION + "Resign", leader=first.leader)
+        self.assertEqual(third.wait().leader.key, b"e/3")
 
     def test_the_leader_proclaims_while_others_wait(self):
         def scenario(side):
