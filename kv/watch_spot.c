@@ -1,82 +1,24 @@
-/* The hash table of single keys, and which of the two keeps a range. The seed of the
- * hashes is an address, which clients cannot know; no result depends on it. */
+/* Which of the two keeps a range, and what both find. */
 #include "kv/watch_spot.h"
 
 #include <stdlib.h>
-#include <xxhash.h>
 
 #include "base/check.h"
 #include "base/mem.h"
 #include "kv/watch_tree.h"
 
-#define BUCKETS_MIN 64
-
-static uint64_t hash_of(const struct watch_spots *spots, struct slice name)
-{
-    return XXH3_64bits_withSeed(name.ptr, name.len, (uintptr_t)spots);
-}
-
-static struct watch_spot **bucket_of(const struct watch_spots *spots, uint64_t hash)
-{
-    return &spots->buckets[hash & (spots->n_buckets - 1)];
-}
-
-static void buckets_grow(struct watch_spots *spots)
-{
-    struct watch_spot **old = spots->buckets;
-    size_t n_old = spots->n_buckets;
-
-    spots->n_buckets = n_old > 0 ? 2 * n_old : BUCKETS_MIN;
-    spots->buckets = mem_zero(spots->n_buckets * sizeof(old[0]));
-    for (size_t i = 0; i < n_old; i++) {
-        while (old[i] != NULL) {
-            struct watch_spot *spot = old[i];
-            struct watch_spot **bucket = bucket_of(spots, spot->single.hash);
-
-            old[i] = spot->single.next;
-            spot->single.next = *bucket;
-            *bucket = spot;
-        }
-    }
-    free(old);
-}
-
 static struct watch_spot *single_find(const struct watch_spots *spots, struct slice name,
                                       uint64_t hash)
 {
-    struct watch_spot *spot = NULL;
+    for (struct map_link *at = map_first(&spots->singles, hash); at != NULL;
+         at = map_next(at)) {
+        struct watch_spot *spot = container_of(at, struct watch_spot, single);
 
-    if (spots->n_singles > 0) {
-        spot = *bucket_of(spots, hash);
+        if (slice_eq(spot->span.from, name)) {
+            return spot;
+        }
     }
-    while (spot != NULL &&
-           (spot->single.hash != hash || !slice_eq(spot->span.from, name))) {
-        spot = spot->single.next;
-    }
-    return spot;
-}
-
-static void single_add(struct watch_spots *spots, struct watch_spot *spot)
-{
-    struct watch_spot **bucket;
-
-    if (spots->n_singles++ >= spots->n_buckets) {
-        buckets_grow(spots);
-    }
-    bucket = bucket_of(spots, spot->single.hash);
-    spot->single.next = *bucket;
-    *bucket = spot;
-}
-
-static void single_remove(struct watch_spots *spots, struct watch_spot *spot)
-{
-    struct watch_spot **at = bucket_of(spots, spot->single.hash);
-
-    while (*at != spot) {
-        at = &(*at)->single.next;
-    }
-    *at = spot->single.next;
-    spots->n_singles--;
+    return NULL;
 }
 
 static size_t bytes_of(const struct span *span)
@@ -107,7 +49,7 @@ static struct watch_spot *spot_new(const struct span *span)
 
 struct watch_spot *spots_get(struct watch_spots *spots, const struct span *span)
 {
-    uint64_t hash = span->single ? hash_of(spots, span->from) : 0;
+    uint64_t hash = span->single ? map_hash_bytes(&spots->singles, span->from) : 0;
     struct watch_spot *spot = span->single ? single_find(spots, span->from, hash)
                                            : tree_find(spots->tree, span);
 
@@ -116,8 +58,7 @@ struct watch_spot *spots_get(struct watch_spots *spots, const struct span *span)
     }
     spot = spot_new(span);
     if (span->single) {
-        spot->single.hash = hash;
-        single_add(spots, spot);
+        map_add(&spots->singles, &spot->single, hash);
     } else {
         spots->tree = tree_add(spots->tree, spot);
     }
@@ -130,7 +71,7 @@ void spots_remove(struct watch_spots *spots, struct watch_spot *spot)
 {
     CHECK(spot->n == 0 && list_empty(&spot->waiting));
     if (spot->span.single) {
-        single_remove(spots, spot);
+        map_remove(&spots->singles, &spot->single);
     } else {
         spots->tree = tree_remove(spots->tree, spot);
     }
@@ -156,8 +97,9 @@ static void add_hit(void *owner, struct watch_spot *spot)
 void spots_find(struct watch_spots *spots, struct slice name)
 {
     spots->n_hits = 0;
-    if (spots->n_singles > 0) {
-        struct watch_spot *spot = single_find(spots, name, hash_of(spots, name));
+    if (spots->singles.n > 0) {
+        struct watch_spot *spot =
+            single_find(spots, name, map_hash_bytes(&spots->singles, name));
 
         if (spot != NULL) {
             add_hit(spots, spot);
@@ -169,7 +111,7 @@ void spots_find(struct watch_spots *spots, struct slice name)
 void spots_close(struct watch_spots *spots)
 {
     CHECK(spots->n == 0);
-    free(spots->buckets);
+    map_close(&spots->singles);
     free(spots->hits);
     *spots = (struct watch_spots){0};
 }

@@ -1,5 +1,5 @@
 /* The ranges that are watched, each once, however many watch it: single keys by a hash
- * table, others by an interval tree. */
+ * map, others by an interval tree. */
 #ifndef KVD_KV_WATCH_SPOT_H
 #define KVD_KV_WATCH_SPOT_H
 
@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "base/list.h"
+#include "base/map.h"
 #include "kv/span.h"
 
 struct watch_spot {
@@ -17,10 +18,7 @@ struct watch_spot {
     uint32_t n;          /* watches */
     uint32_t n_prev;     /* those that want prev_kv */
     union {
-        struct {
-            struct watch_spot *next; /* in the bucket */
-            uint64_t hash;
-        } single; /* private to watch_spot.c */
+        struct map_link single; /* private to watch_spot.c */
         struct {
             struct watch_spot *left;
             struct watch_spot *right;
@@ -31,13 +29,11 @@ struct watch_spot {
 };
 
 struct watch_spots {
-    struct watch_spot **buckets; /* private */
-    size_t n_buckets;            /* private: a power of two, or 0 */
-    size_t n_singles;            /* private */
-    struct watch_spot *tree;     /* private */
-    size_t n;                    /* of both kinds */
-    size_t bytes;                /* of memory */
-    struct watch_spot **hits;    /* of the last spots_find */
+    struct map singles;       /* private */
+    struct watch_spot *tree;  /* private */
+    size_t n;                 /* of both kinds */
+    size_t bytes;             /* of memory */
+    struct watch_spot **hits; /* of the last spots_find */
     size_t n_hits;
     size_t hits_room; /* private */
 };

@@ -25,12 +25,15 @@ static uint64_t wanted_ms(const struct raftlog *log, const struct kv *kv)
     return due_ms < beat_ms ? due_ms : beat_ms;
 }
 
-int64_t lessor_free_id(struct env *env, const struct kv *kv)
+int64_t lessor_free_id(uint64_t *next, struct env *env, const struct kv *kv)
 {
     int64_t id;
 
     do {
-        id = (int64_t)(env_random_u64(env) & INT64_MAX);
+        if (*next == 0) {
+            *next = env_random_u64(env);
+        }
+        id = (int64_t)((*next)++ & INT64_MAX);
     } while (id == 0 || kv_lease_exists(kv, id));
     return id;
 }

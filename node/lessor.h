@@ -15,8 +15,10 @@ struct env;
 struct kv;
 struct raftlog;
 
-/* An id for a lease that no lease here has. */
-int64_t lessor_free_id(struct env *env, const struct kv *kv);
+/* An id for a lease that no lease here has. Ids are given in a row, from a random one on
+ * (*next; 0: not drawn yet): so the rows of leases that were granted together lie in the
+ * same pages of the database. */
+int64_t lessor_free_id(uint64_t *next, struct env *env, const struct kv *kv);
 
 /* Once a turn, before raftlog_turn and after the turn's commands. */
 void lessor_propose(struct raftlog *log, const struct kv *kv);

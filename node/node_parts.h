@@ -38,6 +38,7 @@ struct node {
     bool dead;           /* a fatal error was told: nothing is done any more */
     uint64_t stop_by_ms; /* while stopping */
     uint64_t epoch;      /* random, of this start */
+    uint64_t next_lease; /* id for a lease whose client chose none; 0: draw one */
     struct membership members;
     struct datadir dir;
     struct kv *kv;

@@ -147,7 +147,7 @@ static void grant_lease(struct recipe *recipe)
     Etcdserverpb__LeaseGrantRequest *grant = arena_alloc(&call->arena, sizeof(*grant));
 
     etcdserverpb__lease_grant_request__init(grant);
-    grant->id = lessor_free_id(call->node->env, call->node->kv);
+    grant->id = lessor_free_id(&call->node->next_lease, call->node->env, call->node->kv);
     grant->ttl = LEASE_TTL;
     kvd__command__command__init(&call->command);
     call->command.request_case = KVD__COMMAND__COMMAND__REQUEST_LEASE_GRANT;

@@ -43,7 +43,8 @@ static void granted_free_id(struct call *call, enum api_status status,
                             ProtobufCMessage *response)
 {
     if (status == API_LEASE_EXIST) {
-        call->command.lease_grant->id = lessor_free_id(call->node->env, call->node->kv);
+        call->command.lease_grant->id =
+            lessor_free_id(&call->node->next_lease, call->node->env, call->node->kv);
         call_propose(call, granted_free_id);
     } else {
         reply_applied(call, status, response);
@@ -69,7 +70,7 @@ void rpc_lease_grant(struct call *call)
     if (req->ttl < ttl_min(node->config)) {
         req->ttl = ttl_min(node->config);
     }
-    req->id = chosen ? req->id : lessor_free_id(node->env, node->kv);
+    req->id = chosen ? req->id : lessor_free_id(&node->next_lease, node->env, node->kv);
     kvd__command__command__init(&call->command);
     call->command.request_case = KVD__COMMAND__COMMAND__REQUEST_LEASE_GRANT;
     call->command.lease_grant = req;

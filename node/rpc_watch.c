@@ -125,8 +125,6 @@ static void create(struct watch_stream *stream,
     watch_add(node->kv, &watcher->watch, &options);
     watch_stream_add(stream, watcher,
                      req->watch_id != 0 ? req->watch_id : watch_stream_free_id(stream));
-    node->watching.n_watchers++;
-    ++*conn_watchers(stream->call->conn);
     if (req->progress_notify) {
         watching_notify(watcher);
     }

@@ -6,8 +6,6 @@
 #include "base/mem.h"
 #include "node/node_parts.h"
 
-#define BUCKETS_MIN 4
-
 struct watch_stream *watch_stream_new(struct node *node, struct call *call)
 {
     struct watch_stream *stream = mem_zero(sizeof(*stream));
@@ -17,6 +15,7 @@ struct watch_stream *watch_stream_new(struct node *node, struct call *call)
     list_init(&stream->link);
     list_init(&stream->turn);
     list_init(&stream->asking);
+    list_init(&stream->all);
     list_init(&stream->ready);
     list_init(&stream->notified);
     return stream;
@@ -25,55 +24,28 @@ struct watch_stream *watch_stream_new(struct node *node, struct call *call)
 void watch_stream_free(struct watch_stream *stream)
 {
     CHECK(stream->n == 0);
-    free(stream->buckets);
+    map_close(&stream->by_id);
     free(stream);
 }
 
 /* ---- by id ---- */
 
-/* Ids that we choose are consecutive; what a client chooses can only harm itself. */
-static struct watcher **bucket_of(const struct watch_stream *stream, int64_t id)
+static uint64_t hash_of(const struct watch_stream *stream, int64_t id)
 {
-    return &stream->buckets[(uint64_t)id & (stream->n_buckets - 1)];
+    return map_hash_number(&stream->by_id, (uint64_t)id);
 }
 
 struct watcher *watch_stream_find(const struct watch_stream *stream, int64_t id)
 {
-    struct watcher *watcher = NULL;
+    for (struct map_link *at = map_first(&stream->by_id, hash_of(stream, id)); at != NULL;
+         at = map_next(at)) {
+        struct watcher *watcher = container_of(at, struct watcher, by_id);
 
-    if (stream->n_buckets > 0) {
-        watcher = *bucket_of(stream, id);
-    }
-    while (watcher != NULL && watcher->id != id) {
-        watcher = watcher->next;
-    }
-    return watcher;
-}
-
-static void link_in(struct watch_stream *stream, struct watcher *watcher)
-{
-    struct watcher **bucket = bucket_of(stream, watcher->id);
-
-    watcher->next = *bucket;
-    *bucket = watcher;
-}
-
-static void buckets_grow(struct watch_stream *stream)
-{
-    struct watcher **old = stream->buckets;
-    size_t n_old = stream->n_buckets;
-
-    stream->n_buckets = n_old > 0 ? 2 * n_old : BUCKETS_MIN;
-    stream->buckets = mem_zero(stream->n_buckets * sizeof(old[0]));
-    for (size_t i = 0; i < n_old; i++) {
-        while (old[i] != NULL) {
-            struct watcher *watcher = old[i];
-
-            old[i] = watcher->next;
-            link_in(stream, watcher);
+        if (watcher->id == id) {
+            return watcher;
         }
     }
-    free(old);
+    return NULL;
 }
 
 int64_t watch_stream_free_id(struct watch_stream *stream)
@@ -88,24 +60,26 @@ int64_t watch_stream_free_id(struct watch_stream *stream)
 
 void watch_stream_add(struct watch_stream *stream, struct watcher *watcher, int64_t id)
 {
-    if (stream->n++ == stream->n_buckets) {
-        buckets_grow(stream);
-    }
     watcher->id = id;
-    link_in(stream, watcher);
+    map_add(&stream->by_id, &watcher->by_id, hash_of(stream, id));
+    list_add_tail(&stream->all, &watcher->link);
+    stream->n++;
+    stream->node->watching.n_watchers++;
+    ++*conn_watchers(stream->call->conn);
     if (watcher->watch.future && watcher->watch.next > stream->furthest) {
         stream->furthest = watcher->watch.next;
     }
 }
 
-static void unlink_from(struct watch_stream *stream, struct watcher *watcher)
+static void free_watcher(struct watch_stream *stream, struct watcher *watcher)
 {
-    struct watcher **at = bucket_of(stream, watcher->id);
-
-    while (*at != watcher) {
-        at = &(*at)->next;
-    }
-    *at = watcher->next;
+    watch_remove(stream->node->kv, &watcher->watch);
+    list_del(&watcher->link);
+    list_del(&watcher->ready);
+    list_del(&watcher->notified);
+    free(watcher);
+    stream->n--;
+    stream->node->watching.n_watchers--;
 }
 
 void watch_stream_remove(struct watch_stream *stream, struct watcher *watcher)
@@ -115,32 +89,16 @@ void watch_stream_remove(struct watch_stream *stream, struct watcher *watcher)
     }
     stream->furthest_gone |= watcher->watch.next == stream->furthest;
     stream->n_ready -= !list_empty(&watcher->ready);
-    watch_remove(stream->node->kv, &watcher->watch);
-    list_del(&watcher->ready);
-    list_del(&watcher->notified);
-    unlink_from(stream, watcher);
-    stream->n--;
-    stream->node->watching.n_watchers--;
-    free(watcher);
+    map_remove(&stream->by_id, &watcher->by_id);
+    free_watcher(stream, watcher);
 }
 
 size_t watch_stream_release(struct watch_stream *stream, size_t max)
 {
     size_t n = 0;
 
-    while (stream->n_buckets > 0 && n < max) {
-        struct watcher *watcher = stream->buckets[stream->n_buckets - 1];
-
-        if (watcher == NULL) {
-            stream->n_buckets--;
-            continue;
-        }
-        stream->buckets[stream->n_buckets - 1] = watcher->next;
-        watch_remove(stream->node->kv, &watcher->watch);
-        stream->n--;
-        stream->node->watching.n_watchers--;
-        free(watcher);
-        n++;
+    for (; n < max && !list_empty(&stream->all); n++) {
+        free_watcher(stream, container_of(stream->all.next, struct watcher, link));
     }
     return n;
 }
@@ -151,11 +109,11 @@ static void measure_furthest(struct watch_stream *stream)
 {
     stream->furthest_gone = false;
     stream->furthest = 0;
-    for (size_t i = 0; i < stream->n_buckets; i++) {
-        for (const struct watcher *w = stream->buckets[i]; w != NULL; w = w->next) {
-            if (w->watch.future && w->watch.next > stream->furthest) {
-                stream->furthest = w->watch.next;
-            }
+    LIST_FOREACH (pos, &stream->all) {
+        const struct watch *watch = &container_of(pos, struct watcher, link)->watch;
+
+        if (watch->future && watch->next > stream->furthest) {
+            stream->furthest = watch->next;
         }
     }
 }

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "base/list.h"
+#include "base/map.h"
 #include "kv/watch.h"
 #include "node/wheel.h"
 
@@ -17,7 +18,8 @@ struct watcher {
     struct watch watch; /* the cursor */
     struct watch_stream *stream;
     int64_t id;
-    struct watcher *next; /* private: in the bucket */
+    struct map_link by_id;
+    struct list link;     /* in the stream's list of all */
     struct list ready;    /* in the stream's list while there is something to pull */
     struct list notified; /* in the stream's list when it wants to hear of progress */
     uint64_t notify_ms;   /* when, unless an event comes first */
@@ -38,12 +40,12 @@ struct watch_stream {
     uint64_t interval_ms;     /* between two such notifications */
     bool notify_due;          /* the timer has run out */
     bool parked;              /* the client takes nothing; drained will tell */
-    struct watcher **buckets; /* private */
-    size_t n_buckets;         /* private */
-    size_t n;                 /* watchers */
-    int64_t next_id;          /* private: chosen by us, unless it is taken */
-    int64_t furthest;         /* highest first revision that watchers waited for */
-    bool furthest_gone;       /* one that waited for it has left */
+    struct list all;          /* watchers */
+    struct map by_id;
+    size_t n;
+    int64_t next_id;    /* private: chosen by us, unless it is taken */
+    int64_t furthest;   /* highest first revision that watchers waited for */
+    bool furthest_gone; /* one that waited for it has left */
 };
 
 struct watch_stream *watch_stream_new(struct node *node, struct call *call);
