@@ -39,9 +39,6 @@ static const struct hold_wait_events wait_events = {.granted = on_granted,
 
 void recipe_wait(struct recipe *recipe)
 {
-    struct kv *kv = recipe->call->node->kv;
-
-    recipe->waited = kv_lock_state(kv, recipe->key, recipe->token) == KV_LOCK_WAITING;
     hold_wait_start(&recipe->wait, recipe->call, &wait_events, recipe->key, recipe->token,
                     UINT64_MAX);
 }

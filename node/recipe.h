@@ -40,7 +40,6 @@ struct recipe {
     int64_t token;          /* create revision of the key; 0: not known yet */
     int64_t entered;        /* revision when the txn was sent; 0: it was not */
     int64_t first_revision; /* of the txn */
-    bool waited;
 };
 
 /* name and value live as long as the call. */

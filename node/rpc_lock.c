@@ -5,13 +5,13 @@
 #include "node/recipe.h"
 #include "v3lock.pb-c.h"
 
-/* The header is that of the txn when the lock was free, and of now after waiting. */
+/* The header is of now, not of the txn: others may have left the line since, in the same
+ * turn, and it may not tell of a revision at which the lock was not ours yet. */
 static void lock_won(struct recipe *recipe)
 {
     V3lockpb__LockResponse reply = V3LOCKPB__LOCK_RESPONSE__INIT;
     Etcdserverpb__ResponseHeader header = ETCDSERVERPB__RESPONSE_HEADER__INIT;
 
-    header.revision = recipe->waited ? 0 : recipe->first_revision;
     reply.header = &header;
     reply.key.len = recipe->key.len;
     reply.key.data = (uint8_t *)recipe->key.ptr;
