@@ -9,7 +9,6 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/mem.h"
-#include "kv/kv.h"
 #include "kv/lease.h"
 #include "kv/state.h"
 
@@ -242,12 +241,11 @@ static void tell(struct kv *kv, const struct lock_hold *hold)
 }
 
 /* Of the first hold that is not granted. */
-static bool may_be_granted(const struct kv *kv, const struct lock_line *line,
-                           const struct lock_hold *hold)
+static bool may_be_granted(const struct lock_line *line, const struct lock_hold *hold)
 {
     const struct lock_hold *first = lock_first(line);
 
-    if (hold == first || kv->plants & KV_PLANT_OUT_OF_LINE) {
+    if (hold == first) {
         return true;
     }
     if (hold->mode != first->mode || hold->slots != first->slots) {
@@ -261,7 +259,7 @@ static void grant(struct kv *kv, struct lock_line *line)
     while (line->next != &line->holds) {
         struct lock_hold *hold = lock_hold_at(line->next);
 
-        if (!may_be_granted(kv, line, hold)) {
+        if (!may_be_granted(line, hold)) {
             break;
         }
         hold->granted = true;

@@ -21,6 +21,9 @@ enum kv_lock_state kv_lock_state(const struct kv *kv, struct slice key, int64_t 
     if (hold == NULL || !lease_lives(kv, found->lease)) {
         return kv->plants & KV_PLANT_DEAD_WAITER ? KV_LOCK_GRANTED : KV_LOCK_GONE;
     }
+    if (kv->plants & KV_PLANT_OUT_OF_LINE) {
+        return KV_LOCK_GRANTED;
+    }
     return hold->granted ? KV_LOCK_GRANTED : KV_LOCK_WAITING;
 }
 

@@ -12,14 +12,16 @@ PYTHON = "/usr/bin/python3"  # Debian's: the only one that has Debian's modules
 
 # How much: in the time of make check, and when there is an hour.
 RAFTLOG_SEEDS = {"check": "6000", "soak": "300000"}
-NODE_SEEDS = {"check": "2000", "soak": "100000"}
+NODE_SEEDS = {"check": "1000", "soak": "100000"}
 KILLS = {"check": "30", "soak": "150"}
 
 # Bugs that the simulations can be told to have, and must then find.
 PLANTS = {
     "raftlog": ("ack-before-fsync", "read-without-round", "apply-beyond-stored"),
     "node": ("ack-before-fsync", "read-without-round", "apply-beyond-stored",
-             "applied-outside-txn"),
+             "applied-outside-txn", "watch-loses", "watch-repeats", "progress-ahead",
+             "old-prev-kv", "lease-early", "ttl-restarts", "early-renewal", "dead-waiter",
+             "out-of-line", "old-fence"),
 }
 PLANT_SEEDS = "2000"
 

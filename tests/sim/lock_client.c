@@ -520,6 +520,7 @@ static bool says_gone(int code, const char *text)
 {
     return code == GRPC_NOT_FOUND || code == GRPC_ABORTED ||
            (code == GRPC_UNKNOWN && (strstr(text, "session is expired") != NULL ||
+                                     strstr(text, "election: not leader") != NULL ||
                                      strstr(text, "requested lease not found") != NULL));
 }
 

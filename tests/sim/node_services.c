@@ -94,6 +94,30 @@ static void start_leases(struct services *services)
     }
 }
 
+static void start_locks(struct services *services)
+{
+    uint64_t n = sim_rng_chance(&services->rng, 500000)
+                     ? sim_rng_between(&services->rng, 2, 5)
+                     : 0;
+    uint32_t n_names = (uint32_t)sim_rng_between(&services->rng, 1, 3);
+    bool greedy = sim_rng_chance(&services->rng, 500000);
+
+    for (uint64_t i = 0; i < n; i++) {
+        struct lock_client_options options = {
+            .number = (uint32_t)i,
+            .chronicle = &services->chronicle,
+            .log = &services->locks,
+            .next_value = services->next_value,
+            .n_names = n_names,
+            .act_ms_max = sim_rng_between(&services->rng, 50, 1000),
+            .greedy = greedy,
+        };
+        struct services_actor *actor = add_actor(services, &options.place);
+
+        run_actor(actor, &lock_client_actor, lock_client_open(&options));
+    }
+}
+
 static void start_watchers(struct services *services)
 {
     uint64_t n = sim_rng_between(&services->rng, 0, 3);
@@ -118,6 +142,7 @@ void services_open(struct services *services)
     start_chronicler(services);
     start_writers(services);
     start_leases(services);
+    start_locks(services);
     start_watchers(services);
 }
 
