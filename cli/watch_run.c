@@ -175,7 +175,7 @@ static Etcdserverpb__ResponseHeader *header_of(struct watching *w,
     header->cluster_id = news->cluster_id;
     header->member_id = news->member_id;
     header->raft_term = news->raft_term;
-    header->revision = news->revision;
+    header->revision = news->store_revision;
     return header;
 }
 

@@ -318,7 +318,8 @@ struct kvd_news {
     const struct kvd_event *events;
     size_t n_events;
     int64_t compact_revision; /* KVD_NEWS_COMPACTED */
-    uint64_t cluster_id;      /* of the member that told */
+    int64_t store_revision; /* of the store when it told, perhaps ahead of what is told */
+    uint64_t cluster_id;    /* of the member that told, as what follows */
     uint64_t member_id;
     uint64_t raft_term;
     struct kvd_error error; /* KVD_NEWS_DISCONNECTED, KVD_NEWS_ENDED */

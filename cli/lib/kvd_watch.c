@@ -42,6 +42,12 @@ void kvd_news_of(struct watch_news *news, struct kvd_news *out)
     if (news->err.code != 0) {
         kvd_fail_from(&out->error, &news->err, NULL);
     }
+    if (news->response != NULL) {
+        out->store_revision = news->response->header->revision;
+        out->cluster_id = news->response->header->cluster_id;
+        out->member_id = news->response->header->member_id;
+        out->raft_term = news->response->header->raft_term;
+    }
     if (news->kind == WATCH_EVENTS) {
         out->n_events = news->response->n_events;
         events = arena_alloc(&news->arena, out->n_events * sizeof(*events));
