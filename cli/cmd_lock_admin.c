@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "api/status.h"
 #include "base/mem.h"
 #include "cli/command.h"
 #include "cli/input.h"
@@ -200,6 +201,10 @@ static enum exit_code run_release(struct session *session, const void *values,
     if (rc == 0) {
         fprintf(session->printer.out, "released %s, token %" PRId64 "\n", args[0],
                 options->token);
+    }
+    if (rc == ERR_REFUSED &&
+        client_status_code(session_client(session)) == GRPC_NOT_FOUND) {
+        return EXIT_CONDITION;
     }
     return exit_code_of(rc);
 }
