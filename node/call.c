@@ -270,8 +270,11 @@ void call_closed(struct call *call, bool reset)
     call_drop(call);
 }
 
+/* Told at the end of a turn, as output is written: what waited for it needs another one.
+ */
 void call_drained(struct call *call)
 {
+    call->node->env->ops->wake(call->node->env);
     if (call->state == CALL_WORKING && call->events != NULL &&
         call->events->drained != NULL) {
         call->events->drained(call);
