@@ -36,12 +36,13 @@ static const struct {
 struct campaign {
     struct node_sim_options options;
     uint64_t n_seeds;
-    bool planted; /* finding a failure is the success */
+    const char *also; /* seeds that are run besides, with commas between; or NULL */
+    bool planted;     /* finding a failure is the success */
 };
 
 static const char usage[] =
-    "usage: sim node [--seeds N] [--from S] [--members M] [--seconds T] [--verbose]\n"
-    "                [--plant NAME]\n"
+    "usage: sim node [--seeds N] [--from S] [--also S,S...] [--members M] [--seconds T]\n"
+    "                [--verbose] [--plant NAME]\n"
     "plants:";
 
 static void print_usage(void)
@@ -57,6 +58,7 @@ static bool parse(struct campaign *campaign, int argc, char **argv)
 {
     static const struct option options[] = {{"seeds", required_argument, NULL, 'n'},
                                             {"from", required_argument, NULL, 'f'},
+                                            {"also", required_argument, NULL, 'a'},
                                             {"members", required_argument, NULL, 'm'},
                                             {"seconds", required_argument, NULL, 't'},
                                             {"plant", required_argument, NULL, 'p'},
@@ -72,6 +74,9 @@ static bool parse(struct campaign *campaign, int argc, char **argv)
             break;
         case 'f':
             campaign->options.seed = strtoull(optarg, NULL, 10);
+            break;
+        case 'a':
+            campaign->also = optarg;
             break;
         case 'm':
             campaign->options.n_members = (uint32_t)strtoul(optarg, NULL, 10);
@@ -121,12 +126,66 @@ static void print_line(void *owner, const char *line)
     printf("%s\n", line);
 }
 
+static void add_up(struct node_sim_result *total, const struct node_sim_result *result)
+{
+    total->simulated_ns += result->simulated_ns;
+    total->steps += result->steps;
+    total->operations += result->operations;
+    total->unknown += result->unknown;
+    total->kills += result->kills;
+    total->shortened += result->shortened;
+    total->disk_ends += result->disk_ends;
+    total->events += result->events;
+    total->grants += result->grants;
+}
+
+/* True when it failed. */
+static bool run_seed(struct campaign *campaign, uint64_t seed,
+                     struct node_sim_result *total)
+{
+    struct node_sim_result result;
+
+    campaign->options.seed = seed;
+    node_sim_run(&campaign->options, &result);
+    if (campaign->options.verbose) {
+        printf("seed %" PRIu64 ": trace %016" PRIx64 "\n", seed, result.trace);
+    }
+    add_up(total, &result);
+    if (result.failure[0] == '\0') {
+        return false;
+    }
+    printf("seed %" PRIu64 ": %s\n", seed, result.failure);
+    fflush(stdout);
+    return true;
+}
+
+/* The number of failures; of seeds that are to find a planted bug, up to the first. */
+static uint64_t run_seeds(struct campaign *campaign, struct node_sim_result *total)
+{
+    uint64_t first = campaign->options.seed;
+    uint64_t failures = 0;
+
+    for (const char *at = campaign->also; at != NULL && *at != '\0';) {
+        char *end;
+
+        failures += run_seed(campaign, strtoull(at, &end, 10), total);
+        at = *end == ',' ? end + 1 : NULL;
+    }
+    for (uint64_t i = 0; i < campaign->n_seeds; i++) {
+        failures += run_seed(campaign, first + i, total);
+        if (failures > 0 && campaign->planted) {
+            break;
+        }
+    }
+    return failures;
+}
+
 int node_sim_main(int argc, char **argv)
 {
     struct campaign campaign;
     struct node_sim_result total = {.failure = ""};
-    uint64_t failures = 0;
     double begin = wall_seconds();
+    uint64_t failures;
     double wall;
 
     if (!parse(&campaign, argc, argv)) {
@@ -135,32 +194,7 @@ int node_sim_main(int argc, char **argv)
     }
     log_setup(campaign.options.verbose ? LOG_DEBUG : LOG_ERROR, LOG_CONSOLE);
     log_redirect(campaign.options.verbose ? print_line : drop_line, NULL);
-    for (uint64_t i = 0; i < campaign.n_seeds; i++, campaign.options.seed++) {
-        struct node_sim_result result;
-
-        node_sim_run(&campaign.options, &result);
-        if (campaign.options.verbose) {
-            printf("seed %" PRIu64 ": trace %016" PRIx64 "\n", campaign.options.seed,
-                   result.trace);
-        }
-        if (result.failure[0] != '\0') {
-            failures++;
-            printf("seed %" PRIu64 ": %s\n", campaign.options.seed, result.failure);
-            fflush(stdout);
-            if (campaign.planted) {
-                break;
-            }
-        }
-        total.simulated_ns += result.simulated_ns;
-        total.steps += result.steps;
-        total.operations += result.operations;
-        total.unknown += result.unknown;
-        total.kills += result.kills;
-        total.shortened += result.shortened;
-        total.disk_ends += result.disk_ends;
-        total.events += result.events;
-        total.grants += result.grants;
-    }
+    failures = run_seeds(&campaign, &total);
     wall = wall_seconds() - begin;
     printf("node: %" PRIu64 " seeds, %" PRIu64
            " failures; %.0f s simulated in %.1f s (%.0f "
