@@ -50,11 +50,10 @@ void lease_life_close(struct lease_life *life)
 
 /* ---- the check ---- */
 
-static const char *const verbs[] = {[LEASE_GRANT] = "grant",
-                                    [LEASE_KEEP] = "keep-alive",
-                                    [LEASE_READ] = "time to live",
-                                    [LEASE_PUT] = "put",
-                                    [LEASE_REVOKE] = "revoke"};
+static const char *const verbs[] = {
+    [LEASE_GRANT] = "grant",         [LEASE_KEEP] = "keep-alive",
+    [LEASE_READ] = "time to live",   [LEASE_PUT] = "put",
+    [LEASE_FREE] = "put without it", [LEASE_REVOKE] = "revoke"};
 
 static int wrong(const struct check *check, const struct lease_ask *ask, const char *what)
 {
@@ -89,7 +88,7 @@ static uint64_t ttl_of(const struct check *check)
 static bool proves_life(const struct lease_ask *ask)
 {
     return ask->outcome == LEASE_DONE && ask->verb != LEASE_REVOKE &&
-           !(ask->verb == LEASE_READ && ask->ttl == 0);
+           ask->verb != LEASE_FREE && !(ask->verb == LEASE_READ && ask->ttl == 0);
 }
 
 static bool renews(const struct lease_ask *ask)
@@ -97,11 +96,26 @@ static bool renews(const struct lease_ask *ask)
     return ask->verb == LEASE_GRANT || ask->verb == LEASE_KEEP;
 }
 
+static const struct change *newest_of(const struct check *check, uint32_t key)
+{
+    return chronicle_at(check->bounds->chronicle, key, check->bounds->chronicle->last);
+}
+
+/* It holds the key in the end, or held it when that went away. */
+static bool holds_to_the_end(const struct check *check, uint32_t key)
+{
+    const struct change *newest = newest_of(check, key);
+
+    if (newest != NULL && newest->deleted) {
+        newest = chronicle_at(check->bounds->chronicle, key, newest->revision - 1);
+    }
+    return newest != NULL && newest->lease == check->life->id;
+}
+
 /* When a key that it held went away; NEVER: it is still there. */
 static uint64_t key_gone(const struct check *check, uint32_t key)
 {
-    const struct change *newest =
-        chronicle_at(check->bounds->chronicle, key, check->bounds->chronicle->last);
+    const struct change *newest = newest_of(check, key);
 
     return newest != NULL && newest->deleted
                ? cluster_track_born(check->bounds->track, newest->revision)
@@ -186,7 +200,8 @@ static int check_late(const struct check *check)
         if (proves_life(ask) && too_late(check, ask->sent)) {
             return wrong(check, ask, "it should have been gone long before");
         }
-        if (ask->verb != LEASE_PUT || ask->outcome != LEASE_DONE) {
+        if (ask->verb != LEASE_PUT || ask->outcome != LEASE_DONE ||
+            !holds_to_the_end(check, ask->key)) {
             continue;
         }
         gone = key_gone(check, ask->key);
@@ -226,6 +241,44 @@ static bool grew(const struct check *check, const struct lease_ask *from,
            !may_have_grown(check, from, to);
 }
 
+/* What became of the keys when it ended. */
+static int check_end(const struct check *check)
+{
+    int64_t end = 0; /* revision */
+
+    for (size_t i = 0; i < check->life->n_asks; i++) {
+        const struct lease_ask *ask = &check->life->asks[i];
+        const struct change *newest =
+            ask->verb == LEASE_PUT ? newest_of(check, ask->key) : NULL;
+
+        if (newest == NULL || !newest->deleted) {
+            continue;
+        }
+        if (!holds_to_the_end(check, ask->key)) {
+            return wrong(check, ask, "its key went away although it was freed");
+        }
+        if (end != 0 && end != newest->revision) {
+            return wrong(check, ask, "its keys went away one by one");
+        }
+        end = newest->revision;
+    }
+    return 0;
+}
+
+/* The key may have been freed when the lease was read. */
+static bool may_be_free(const struct check *check, const struct lease_ask *read,
+                        uint32_t key)
+{
+    for (size_t i = 0; i < check->life->n_asks; i++) {
+        const struct lease_ask *ask = &check->life->asks[i];
+
+        if (ask->verb == LEASE_FREE && ask->key == key && ask->sent <= read->answered) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static int check_keys(const struct check *check, const struct lease_ask *read)
 {
     int64_t at_least = 0;
@@ -242,8 +295,9 @@ static int check_keys(const struct check *check, const struct lease_ask *read)
         }
         if (ask->verb == LEASE_PUT && ask->sent <= read->answered) {
             at_most += first;
-            at_least +=
-                first && ask->outcome == LEASE_DONE && ask->answered <= read->sent;
+            at_least += first && ask->outcome == LEASE_DONE &&
+                        ask->answered <= read->sent &&
+                        !may_be_free(check, read, ask->key);
         }
     }
     if (read->n_keys < at_least || read->n_keys > at_most) {
@@ -287,6 +341,9 @@ int lease_check(const struct lease_bounds *bounds, const struct lease_life *life
     rc = check_early(&check);
     if (rc == 0) {
         rc = check_late(&check);
+    }
+    if (rc == 0) {
+        rc = check_end(&check);
     }
     for (size_t i = 0; i < life->n_asks && rc == 0; i++) {
         if (life->asks[i].verb == LEASE_READ && life->asks[i].outcome == LEASE_DONE) {

@@ -5,7 +5,8 @@
  * the last acknowledged keep-alive (unless it was revoked); nothing tells that it lives
  * after it was gone, nor later than TTL + election timeout + 3 s after the last
  * keep-alive that may have counted, not counting times in which the cluster did not work;
- * a TTL that is read is possible, and never grows without a keep-alive, whoever leads. */
+ * a TTL that is read is possible, and never grows without a keep-alive, whoever leads;
+ * the keys that it holds in the end, and no others, go away together in one revision. */
 #ifndef KVD_SIM_LEASE_CHECK_H
 #define KVD_SIM_LEASE_CHECK_H
 
@@ -16,7 +17,8 @@ enum lease_verb {
     LEASE_GRANT,
     LEASE_KEEP,
     LEASE_READ, /* TimeToLive */
-    LEASE_PUT,  /* of a key that it holds */
+    LEASE_PUT,  /* of a key that it holds from then on */
+    LEASE_FREE, /* put of such a key, without the lease */
     LEASE_REVOKE,
 };
 

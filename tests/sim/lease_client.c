@@ -120,7 +120,8 @@ static void read_ttl(struct lease_client *client)
                     TIMEOUT_MS);
 }
 
-static void put(struct lease_client *client)
+/* Of a key that the lease holds from then on, or no longer. */
+static void put(struct lease_client *client, enum lease_verb verb)
 {
     Etcdserverpb__PutRequest request = ETCDSERVERPB__PUT_REQUEST__INIT;
     struct lease_life *life = client->life;
@@ -129,12 +130,12 @@ static void put(struct lease_client *client)
         (size_t)snprintf(key, sizeof(key), "/sim/lease/%" PRId64 "/%" PRIu64, life->id,
                          sim_rng_between(&client->o.place.rng, 1, KEYS_MAX));
 
-    client->place = lease_life_ask(life, LEASE_PUT, now_ns(client));
+    client->place = lease_life_ask(life, verb, now_ns(client));
     life->asks[client->place].key =
         chronicle_key(client->o.chronicle, slice_of(key, len));
     request.key = (ProtobufCBinaryData){len, (uint8_t *)key};
     request.value = request.key;
-    request.lease = life->id;
+    request.lease = verb == LEASE_PUT ? life->id : 0;
     sim_caller_call(&client->caller, "/etcdserverpb.KV/Put", &request.base, TIMEOUT_MS);
 }
 
@@ -233,6 +234,7 @@ static void on_answered(void *owner, int code, const char *text, struct slice re
         take_ttl(client, reply);
         return;
     case LEASE_PUT:
+    case LEASE_FREE:
     case LEASE_REVOKE:
         lease_life_answer(client->life, client->place, now_ns(client), LEASE_DONE);
         return;
@@ -281,7 +283,7 @@ static void act(struct lease_client *client)
         return;
     case HOLDING:
         if (chance(client, 50)) {
-            put(client);
+            put(client, chance(client, 85) ? LEASE_PUT : LEASE_FREE);
         } else {
             read_ttl(client);
         }

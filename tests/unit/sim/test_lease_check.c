@@ -222,3 +222,20 @@ Test(lease_check, missing_keys_of_a_lease_are_found)
     life.asks[2].n_keys = 1;
     cr_assert_str_eq(reason(), "");
 }
+
+Test(lease_check, freed_key_stays)
+{
+    struct change put = {.key = key, .create_revision = 2, .version = 2};
+
+    work_until(10000);
+    ask(LEASE_GRANT, 10000, LEASE_DONE);
+    ask(LEASE_PUT, 10100, LEASE_DONE);
+    ask(LEASE_FREE, 10200, LEASE_DONE);
+    chronicle_add(&chronicle, &put);
+    cr_assert_eq(chronicle_end_revision(&chronicle, NULL), 0);
+    work_until(100000);
+    cr_assert_str_eq(reason(), "");
+
+    key_goes_at(100000);
+    cr_assert(strstr(reason(), "although it was freed"));
+}
