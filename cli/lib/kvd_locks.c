@@ -1,4 +1,6 @@
 /* Looking at locks, and an operator's hand on them. */
+#include <string.h>
+
 #include "base/mem.h"
 #include "cli/lib/kvd_parts.h"
 #include "lock.pb-c.h"
@@ -39,39 +41,55 @@ static const struct kvd_hold *one_hold(struct arena *arena, const Kvd__V1__LockH
     return out;
 }
 
-int kvd_lock_list(struct kvd_client *client, struct kvd_bytes prefix, int64_t limit,
-                  struct kvd_locks **out, struct kvd_error *err)
+/* One reply's worth of locks, at the end of those that the list has. */
+static int list_more(struct kvd_client *client, Kvd__V1__LockListRequest *request,
+                     struct arena *arena, struct kvd_locks *list, struct kvd_error *err)
 {
-    Kvd__V1__LockListRequest request = KVD__V1__LOCK_LIST_REQUEST__INIT;
     const Kvd__V1__LockListResponse *res;
-    struct kvd_call call = {.method = &client_lock_list, .message = &request.base};
-    struct arena *arena;
-    struct kvd_locks *list = kvd_new(sizeof(*list), &arena);
+    struct kvd_call call = {.method = &client_lock_list, .message = &request->base};
     struct kvd_lock_summary *locks;
-    int rc;
+    int rc = kvd_ask(client, &call, arena, &res, err);
 
-    request.prefix = kvd_binary(prefix);
-    request.limit = limit;
-    rc = kvd_ask(client, &call, arena, &res, err);
     if (rc != 0) {
-        kvd_free(list);
         return rc;
     }
-    locks = arena_alloc(arena, res->n_locks * sizeof(*locks));
+    locks = arena_alloc(arena, (list->n_locks + res->n_locks) * sizeof(*locks));
+    if (list->n_locks > 0) {
+        memcpy(locks, list->locks, list->n_locks * sizeof(*locks));
+    }
     for (size_t i = 0; i < res->n_locks; i++) {
-        locks[i] = (struct kvd_lock_summary){
+        locks[list->n_locks + i] = (struct kvd_lock_summary){
             .name = kvd_bytes_in(res->locks[i]->name),
             .holders = res->locks[i]->holders,
             .waiting = res->locks[i]->waiting,
             .first = one_hold(arena, res->locks[i]->first),
         };
+        request->after = res->locks[i]->name;
     }
-    *list = (struct kvd_locks){
-        .revision = res->header != NULL ? res->header->revision : 0,
-        .locks = locks,
-        .n_locks = res->n_locks,
-        .more = res->more,
-    };
+    list->revision = res->header != NULL ? res->header->revision : 0;
+    list->locks = locks;
+    list->n_locks += res->n_locks;
+    list->more = res->more && res->n_locks > 0;
+    return 0;
+}
+
+int kvd_lock_list(struct kvd_client *client, struct kvd_bytes prefix, int64_t limit,
+                  struct kvd_locks **out, struct kvd_error *err)
+{
+    Kvd__V1__LockListRequest request = KVD__V1__LOCK_LIST_REQUEST__INIT;
+    struct arena *arena;
+    struct kvd_locks *list = kvd_new(sizeof(*list), &arena);
+    int rc;
+
+    request.prefix = kvd_binary(prefix);
+    do {
+        request.limit = limit > 0 ? limit - (int64_t)list->n_locks : 0;
+        rc = list_more(client, &request, arena, list, err);
+    } while (rc == 0 && list->more && (limit <= 0 || (int64_t)list->n_locks < limit));
+    if (rc != 0) {
+        kvd_free(list);
+        return rc;
+    }
     *out = list;
     return 0;
 }

@@ -5,6 +5,7 @@
 
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
+#include <protobuf-c/protobuf-c.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -19,6 +20,7 @@ enum script_act {
     SCRIPT_STATUS,          /* code and text */
     SCRIPT_HANG_UP,         /* close the connection when the request is complete */
     SCRIPT_SILENCE,         /* never answer */
+    SCRIPT_MUTE,            /* the same, and no ping either: as a stopped process */
     SCRIPT_ANSWER_LAST,     /* answer, then close the connection */
     SCRIPT_HANG_UP_AT_ONCE, /* close the connection when it is accepted */
     SCRIPT_SAY,             /* text instead of HTTP/2, then close */
@@ -30,9 +32,19 @@ struct script_step {
     const char *text;
 };
 
+struct script_server;
+
+/* Takes each message of each call, instead of the steps; may answer, set hang_up and
+ * mute.
+ */
+typedef void (*script_cb)(struct script_server *s, struct wire_call *call,
+                          const char *path, struct slice message);
+
 struct script_server {
     const struct script_step *steps; /* the last one repeats */
     size_t n_steps;
+    script_cb heard; /* or NULL */
+    size_t n_connections;
     int listener;
     int port;
     pthread_t thread;
@@ -55,29 +67,45 @@ static void script_next(struct script_server *s)
 static void script_called(void *owner, struct wire_call *call,
                           const struct wire_metadata *md)
 {
-    (void)call;
-    (void)md;
+    wire_set_owner(call, (void *)md);
     ((struct script_server *)owner)->n_calls++;
 }
 
 static void script_message(void *owner, struct wire_call *call, struct slice bytes)
 {
-    (void)owner;
-    (void)call;
-    (void)bytes;
+    struct script_server *s = owner;
+    const struct wire_metadata *md = wire_get_owner(call);
+
+    if (s->heard != NULL) {
+        s->heard(s, call, md->path, bytes);
+    }
+}
+
+/* Sends a message in a call. */
+static inline void script_send(struct wire_call *call, const ProtobufCMessage *message)
+{
+    size_t size = protobuf_c_message_get_packed_size(message);
+
+    protobuf_c_message_pack(message, wire_message_begin(call, size));
 }
 
 static void script_half_closed(void *owner, struct wire_call *call)
 {
     struct script_server *s = owner;
-    const struct script_step *step = script_now(s);
+    const struct script_step *step;
 
+    if (s->heard != NULL) {
+        return;
+    }
+    step = script_now(s);
     if (step->act == SCRIPT_ANSWER || step->act == SCRIPT_ANSWER_LAST) {
         wire_send(call, slice_of("", 0));
         wire_finish(call, GRPC_OK, NULL);
         s->hang_up = step->act == SCRIPT_ANSWER_LAST;
     } else if (step->act == SCRIPT_STATUS) {
         wire_finish(call, step->code, step->text);
+    } else if (step->act == SCRIPT_MUTE) {
+        s->mute = true;
     } else if (step->act == SCRIPT_HANG_UP) {
         s->hang_up = true;
         s->mute = true;
@@ -108,11 +136,12 @@ static void script_converse(struct script_server *s, int fd)
     static const struct wire_limits limits = {.message_bytes = 4 * MIB,
                                               .header_bytes = LIMIT_HEADER_BYTES,
                                               .streams = 10,
-                                              .queued_bytes = 4 * MIB};
+                                              .queued_bytes = 64 * MIB};
     struct wire *wire = wire_open(WIRE_SERVER, &limits, &events, s);
     struct buf out = BUF_INIT(4 * MIB);
     uint8_t in[4096];
     ssize_t n = 0;
+    bool more;
 
     s->hang_up = false;
     s->mute = false;
@@ -120,11 +149,13 @@ static void script_converse(struct script_server *s, int fd)
         if (n > 0 && wire_feed(wire, slice_of(in, (size_t)n), 0, NULL) != 0) {
             break;
         }
-        wire_collect(wire, &out, MIB);
-        if (!s->mute) {
-            send(fd, buf_slice(&out).ptr, buf_len(&out), MSG_NOSIGNAL);
-        }
-        buf_clear(&out);
+        do {
+            more = wire_collect(wire, &out, MIB);
+            if (!s->mute) {
+                send(fd, buf_slice(&out).ptr, buf_len(&out), MSG_NOSIGNAL);
+            }
+            buf_clear(&out);
+        } while (more);
     } while (!s->hang_up && (n = read(fd, in, sizeof(in))) > 0);
     wire_close(wire);
     buf_close(&out);
@@ -136,9 +167,12 @@ static void *script_run(void *arg)
     int fd;
 
     while ((fd = accept(s->listener, NULL, NULL)) >= 0) {
-        const struct script_step *step = script_now(s);
+        const struct script_step *step = s->heard == NULL ? script_now(s) : NULL;
 
-        if (step->act == SCRIPT_SAY) {
+        s->n_connections++;
+        if (step == NULL) {
+            script_converse(s, fd);
+        } else if (step->act == SCRIPT_SAY) {
             send(fd, step->text, strlen(step->text), MSG_NOSIGNAL);
             script_next(s);
         } else if (step->act == SCRIPT_HANG_UP_AT_ONCE) {
@@ -151,20 +185,37 @@ static void *script_run(void *arg)
     return NULL;
 }
 
-static inline void script_start(struct script_server *s, const struct script_step *steps,
-                                size_t n_steps)
+/* A port that the kernel listens on. */
+static inline void script_bind(struct script_server *s)
 {
     struct sockaddr_in address = {.sin_family = AF_INET,
                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof(address);
 
-    *s = (struct script_server){.steps = steps, .n_steps = n_steps};
     s->listener = socket(AF_INET, SOCK_STREAM, 0);
     cr_assert_eq(bind(s->listener, (struct sockaddr *)&address, len), 0);
     cr_assert_eq(listen(s->listener, 8), 0);
     getsockname(s->listener, (struct sockaddr *)&address, &len);
     s->port = ntohs(address.sin_port);
+}
+
+static inline void script_listen(struct script_server *s)
+{
+    script_bind(s);
     cr_assert_eq(pthread_create(&s->thread, NULL, script_run, s), 0);
+}
+
+static inline void script_start(struct script_server *s, const struct script_step *steps,
+                                size_t n_steps)
+{
+    *s = (struct script_server){.steps = steps, .n_steps = n_steps};
+    script_listen(s);
+}
+
+static inline void script_start_heard(struct script_server *s, script_cb heard)
+{
+    *s = (struct script_server){.heard = heard};
+    script_listen(s);
 }
 
 /* The client must have closed its connection before. */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "cli/lib/client.h"
+#include "cli/lib/socket.h"
 #include "rpc.pb-c.h"
 #include "script_server.h"
 
@@ -268,6 +269,114 @@ Test(client, a_silent_server_times_out)
     client = client_of(a.port, 0);
     cr_assert_eq(put(client), ERR_UNKNOWN, "a write may have been applied");
     finish(client);
+    script_stop(&a);
+}
+
+Test(client, a_server_that_does_not_answer_pings_is_left_and_the_read_repeated)
+{
+    struct client *client;
+    struct client_request request = {.method = &client_range, .timeout_ms = 20000};
+    Etcdserverpb__RangeRequest message = ETCDSERVERPB__RANGE_REQUEST__INIT;
+    Etcdserverpb__RangeResponse *res;
+
+    script_start(&a, SCRIPT({SCRIPT_MUTE, 0, NULL}));
+    script_start(&b, SCRIPT({SCRIPT_ANSWER, 0, NULL}));
+    client = client_of(a.port, b.port);
+    request.message = &message.base;
+
+    cr_assert_eq(client_ask(client, &request, &arena, &res, &err), 0, "%s", err.text);
+
+    cr_assert_eq(request.tries, 2);
+    finish(client);
+    script_stop(&a);
+    script_stop(&b);
+}
+
+Test(client, an_endpoint_that_does_not_answer_is_not_waited_for)
+{
+    struct client *client;
+    struct script_server deaf;
+    int64_t began_ms = clock_ms();
+
+    /* It accepts in the kernel, and says nothing: the handshake would take 2 s. */
+    deaf = (struct script_server){0};
+    script_bind(&deaf);
+    script_start(&b, SCRIPT({SCRIPT_ANSWER, 0, NULL}));
+    client = client_of(deaf.port, b.port);
+
+    cr_assert_eq(put(client), 0, "%s", err.text);
+
+    cr_assert_lt(clock_ms() - began_ms, 1500);
+    finish(client);
+    close(deaf.listener);
+    script_stop(&b);
+}
+
+static void *put_many(void *arg)
+{
+    struct arena own = {.max = MIB};
+    Etcdserverpb__PutRequest request = ETCDSERVERPB__PUT_REQUEST__INIT;
+    Etcdserverpb__PutResponse *res;
+
+    for (int i = 0; i < 200; i++) {
+        cr_assert_eq(client_call(arg, &client_put, &request.base, &own, &res, NULL), 0);
+    }
+    arena_close(&own);
+    return NULL;
+}
+
+Test(client, threads_share_a_connection)
+{
+    struct client *client;
+    pthread_t threads[6];
+
+    script_start(&a, SCRIPT({SCRIPT_ANSWER, 0, NULL}));
+    client = client_of(a.port, 0);
+    for (int i = 0; i < 6; i++) {
+        pthread_create(&threads[i], NULL, put_many, client);
+    }
+    for (int i = 0; i < 6; i++) {
+        pthread_join(threads[i], NULL);
+    }
+
+    cr_assert_eq(a.n_calls, 1200);
+    cr_assert_eq(a.n_connections, 1);
+    finish(client);
+    script_stop(&a);
+}
+
+static void *cancel_soon(void *arg)
+{
+    struct {
+        struct client *client;
+        struct client_request *request;
+    } *it = arg;
+
+    usleep(100000);
+    client_cancel(it->client, it->request);
+    return NULL;
+}
+
+Test(client, a_call_can_be_canceled_by_another_thread)
+{
+    Etcdserverpb__RangeRequest message = ETCDSERVERPB__RANGE_REQUEST__INIT;
+    struct client_request request = {
+        .method = &client_range, .message = &message.base, .timeout_ms = -1};
+    Etcdserverpb__RangeResponse *res;
+    struct {
+        struct client *client;
+        struct client_request *request;
+    } it = {.request = &request};
+    pthread_t thread;
+
+    script_start(&a, SCRIPT({SCRIPT_SILENCE, 0, NULL}));
+    it.client = client_of(a.port, 0);
+    pthread_create(&thread, NULL, cancel_soon, &it);
+
+    cr_assert_eq(client_ask(it.client, &request, &arena, &res, &err), ERR_CANCELED);
+
+    pthread_join(thread, NULL);
+    finish(it.client);
     script_stop(&a);
 }
 
