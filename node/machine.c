@@ -333,8 +333,9 @@ bool machine_apply(struct machine *m, uint64_t now_ms)
 {
     struct raftlog_entry entry;
     uint64_t index = 0;
+    bool late = false;
 
-    while (!is_large(m) && raftlog_next(m->options.log, &entry)) {
+    while (!is_large(m) && !late && raftlog_next(m->options.log, &entry)) {
         if (m->open_entries == 0) {
             kv_begin(m->options.kv);
             m->open_since_ms = now_ms;
@@ -345,11 +346,12 @@ bool machine_apply(struct machine *m, uint64_t now_ms)
         index = entry.index;
         m->open_entries++;
         m->open_bytes += entry.payload.len;
+        late = env_mono_ms(m->options.env) >= now_ms + LIMIT_APPLY_TURN_MS;
     }
     if (index != 0) {
         raftlog_applied(m->options.log, index);
     }
-    return is_large(m);
+    return is_large(m) || late;
 }
 
 bool machine_commit(struct machine *m, uint64_t now_ms, bool now)

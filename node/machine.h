@@ -93,9 +93,9 @@ bool machine_submitted(const struct machine *m);
 /* The turn's commands into the log, or to the leader. */
 void machine_propose(struct machine *m, uint64_t now_ms);
 
-/* Applies what is committed, up to a limit; true when there is more. The transaction
- * stays open over several turns: what is applied is durable in the log, so nobody waits
- * for it. */
+/* Applies what is committed, up to limits of entries and of time; true when there is
+ * more. The transaction stays open over several turns: what is applied is durable in the
+ * log, so nobody waits for it. */
 bool machine_apply(struct machine *m, uint64_t now_ms);
 
 /* Commits the transaction when it is LIMIT_APPLY_MS old, or large, or has to be now; true

@@ -166,6 +166,11 @@ static void heard(struct call *call, const ProtobufCMessage *message)
     }
 }
 
+/* The client has no more requests; as with etcd, its watchers go on. */
+static void heard_all(struct call *call)
+{
+}
+
 static void drained(struct call *call)
 {
     watching_drained(call->owner);
@@ -183,6 +188,7 @@ void rpc_watch(struct call *call)
 {
     static const struct call_events events = {
         .heard = heard,
+        .heard_all = heard_all,
         .drained = drained,
         .ended = ended,
     };

@@ -88,7 +88,8 @@ def short(source):
 def clients():
     server = {"SERVER": path("build/kvd")}
     return [script(short(source), source, 300, variables=server)
-            for source in sources("tests/interop/test_*.py") + sources("tests/cli/test_*.py")]
+            for folder in ("interop", "cli", "lib")
+            for source in sources("tests/%s/test_*.py" % folder)]
 
 
 def repository():

@@ -29,16 +29,29 @@ struct identity {
     char host[128];
 };
 
+/* The name of the user that we run as. */
+static void find_user(char *out, size_t size)
+{
+    const char *user = getenv("USER");
+    struct passwd *found = NULL;
+    struct passwd entry;
+    char strings[1024];
+
+    if (user == NULL &&
+        getpwuid_r(geteuid(), &entry, strings, sizeof(strings), &found) == 0 &&
+        found != NULL) {
+        user = entry.pw_name;
+    }
+    snprintf(out, size, "%s", user != NULL ? user : "?");
+}
+
 static void find_identity(struct identity *out)
 {
-    const struct passwd *entry = getenv("USER") == NULL ? getpwuid(geteuid()) : NULL;
-    const char *user = entry != NULL ? entry->pw_name : getenv("USER");
-
     if (gethostname(out->host, sizeof(out->host)) != 0) {
         strcpy(out->host, "?");
     }
     out->host[sizeof(out->host) - 1] = '\0';
-    snprintf(out->owner, sizeof(out->owner), "%s", user != NULL ? user : "?");
+    find_user(out->owner, sizeof(out->owner));
 }
 
 static void random_hold(char *out)

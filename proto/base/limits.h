@@ -88,8 +88,9 @@
 /* The state machine. */
 #define LIMIT_WAL_BYTES      (128 * MIB) /* proposals are held back above this */
 #define WAL_CHECKPOINT_BYTES (16 * MIB)
-#define LIMIT_APPLY_BATCH    2048        /* log entries in one SQLite transaction */
-#define LIMIT_APPLY_MS       20          /* it is open at most so long */
+#define LIMIT_APPLY_BATCH    2048 /* log entries in one SQLite transaction */
+#define LIMIT_APPLY_MS       20   /* it is open at most so long */
+#define LIMIT_APPLY_TURN_MS  5    /* of a turn, after which no further entry is applied */
 #define LIMIT_COMMAND_ARENA  (512 * MIB) /* memory of one decoded command of the log */
 #define LIMIT_RANGE_WALK     8192 /* keys of the index that a page of a read visits */
 #define LIMIT_RANGE_FETCH    512  /* values that a page of a read fetches */

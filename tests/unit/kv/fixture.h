@@ -524,6 +524,26 @@ static inline void show_txn(struct text *text, const Etcdserverpb__TxnResponse *
     show(text, "]");
 }
 
+static inline void show_lease(struct text *text, const ProtobufCMessage *res)
+{
+    const Etcdserverpb__LeaseGrantResponse *grant =
+        (const Etcdserverpb__LeaseGrantResponse *)res;
+    const Kvd__Command__LeaseRenewed *renew = (const Kvd__Command__LeaseRenewed *)res;
+
+    if (res->descriptor == &etcdserverpb__lease_grant_response__descriptor) {
+        show(text, "grant @%" PRId64 " %" PRId64 " %" PRId64, grant->header->revision,
+             grant->id, grant->ttl);
+    } else if (res->descriptor == &etcdserverpb__lease_revoke_response__descriptor) {
+        show(text, "revoke @%" PRId64,
+             ((const Etcdserverpb__LeaseRevokeResponse *)res)->header->revision);
+    } else if (res->descriptor == &kvd__command__lease_renewed__descriptor) {
+        show(text, "renew");
+        for (size_t i = 0; i < renew->n_ttls; i++) {
+            show(text, " %" PRId64, renew->ttls[i]);
+        }
+    }
+}
+
 /* Any response, or the status's message when it was refused. */
 static inline char *show_outcome(enum api_status status, const ProtobufCMessage *res)
 {
@@ -541,6 +561,8 @@ static inline char *show_outcome(enum api_status status, const ProtobufCMessage 
         show_delete(&text, (const Etcdserverpb__DeleteRangeResponse *)res);
     } else if (res->descriptor == &etcdserverpb__txn_response__descriptor) {
         show_txn(&text, (const Etcdserverpb__TxnResponse *)res);
+    } else {
+        show_lease(&text, res);
     }
     return text.bytes;
 }

@@ -7,13 +7,20 @@
 #include "tests/unit/kv/fixture.h"
 
 #define MODEL_KEYS      20
-#define MODEL_REVISIONS 6000
+#define MODEL_REVISIONS 12000
+#define MODEL_LEASES    5 /* ids from 1 on */
 
 struct model_pair {
     char value[16];
     int64_t created;
     int64_t mod;
     int64_t number; /* 0: not there */
+    int64_t lease;
+};
+
+struct model_lease {
+    int64_t ttl; /* 0: not there */
+    uint64_t deadline_ms;
 };
 
 struct model_state {
@@ -25,6 +32,8 @@ struct model {
     int64_t compacted;
     bool changed;           /* in the request under way */
     struct model_state now; /* with what the request did so far */
+    uint64_t cluster_ms;
+    struct model_lease leases[MODEL_LEASES + 1]; /* by id */
     struct model_state at[MODEL_REVISIONS];
 };
 
@@ -74,10 +83,92 @@ static inline void model_end(struct model *m)
 }
 
 static inline void model_show(struct text *text, int i, const struct model_pair *pair,
-                              bool with_value)
+                              bool with_value, bool with_lease)
 {
     show(text, " %s=%s(%" PRId64 ",%" PRId64 ",%" PRId64 ")", model_name(i),
          with_value ? pair->value : "", pair->created, pair->mod, pair->number);
+    if (pair->lease != 0 && with_lease) {
+        show(text, "!lease %" PRId64, pair->lease);
+    }
+}
+
+/* ---- leases ---- */
+
+static inline void model_end_lease(struct model *m, int64_t id)
+{
+    m->leases[id].ttl = 0;
+    for (int i = 0; i < MODEL_KEYS; i++) {
+        if (m->now.pairs[i].lease == id) {
+            m->now.pairs[i] = (struct model_pair){0};
+            m->changed = true;
+        }
+    }
+    model_end(m);
+}
+
+/* An entry begins. */
+static inline void model_time(struct model *m, uint64_t cluster_ms)
+{
+    m->cluster_ms = cluster_ms;
+    for (;;) {
+        int64_t first = 0;
+
+        for (int64_t id = 1; id <= MODEL_LEASES; id++) {
+            if (m->leases[id].ttl != 0 && m->leases[id].deadline_ms <= cluster_ms &&
+                (first == 0 ||
+                 m->leases[id].deadline_ms < m->leases[first].deadline_ms)) {
+                first = id;
+            }
+        }
+        if (first == 0) {
+            return;
+        }
+        model_end_lease(m, first);
+    }
+}
+
+static inline void model_begin_lease(struct model *m, int64_t id, int64_t ttl)
+{
+    m->leases[id] = (struct model_lease){
+        .ttl = ttl, .deadline_ms = m->cluster_ms + (uint64_t)ttl * 1000 + 1};
+}
+
+static inline enum api_status model_grant(struct model *m,
+                                          const Etcdserverpb__LeaseGrantRequest *req,
+                                          struct text *text)
+{
+    if (m->leases[req->id].ttl != 0) {
+        return API_LEASE_EXIST;
+    }
+    model_begin_lease(m, req->id, req->ttl);
+    show(text, "grant @%" PRId64 " %" PRId64 " %" PRId64, m->rev, req->id, req->ttl);
+    return API_OK;
+}
+
+static inline enum api_status model_revoke(struct model *m,
+                                           const Etcdserverpb__LeaseRevokeRequest *req,
+                                           struct text *text)
+{
+    if (m->leases[req->id].ttl == 0) {
+        return API_LEASE_NOT_FOUND;
+    }
+    model_end_lease(m, req->id);
+    show(text, "revoke @%" PRId64, m->rev);
+    return API_OK;
+}
+
+static inline void model_renew(struct model *m, const Kvd__Command__LeaseRenew *req,
+                               struct text *text)
+{
+    show(text, "renew");
+    for (size_t i = 0; i < req->n_ids; i++) {
+        int64_t ttl = m->leases[req->ids[i]].ttl;
+
+        show(text, " %" PRId64, ttl);
+        if (ttl != 0) {
+            model_begin_lease(m, req->ids[i], ttl);
+        }
+    }
 }
 
 /* ---- range ---- */
@@ -137,6 +228,7 @@ static inline void model_range(const struct model *m,
     bool filters = req->min_mod_revision != 0 || req->max_mod_revision != 0 ||
                    req->min_create_revision != 0 || req->max_create_revision != 0;
     bool descends = req->sort_order == ETCDSERVERPB__RANGE_REQUEST__SORT_ORDER__DESCEND;
+    bool by_value = req->sort_target == ETCDSERVERPB__RANGE_REQUEST__SORT_TARGET__VALUE;
     bool ordered = req->sort_order != ETCDSERVERPB__RANGE_REQUEST__SORT_ORDER__NONE;
     int limit = req->limit > 0 ? (int)req->limit : MODEL_KEYS;
     int list[MODEL_KEYS];
@@ -158,7 +250,8 @@ static inline void model_range(const struct model *m,
     show(text, "@%" PRId64 " #%d%s", model_view(m), count,
          n > limit && !req->count_only ? "+" : "");
     for (int i = 0; i < n && i < limit && !req->count_only; i++) {
-        model_show(text, list[i], &state->pairs[list[i]], !req->keys_only);
+        model_show(text, list[i], &state->pairs[list[i]], !req->keys_only,
+                   !req->keys_only || by_value);
     }
 }
 
@@ -196,11 +289,12 @@ static inline enum api_status model_check_put(const struct model *m,
 {
     bool absent = (req->ignore_value || req->ignore_lease) &&
                   m->now.pairs[model_index(req->key)].number == 0;
+    bool no_lease = req->lease != 0 && m->leases[req->lease].ttl == 0;
 
-    if (absent && (in_txn || req->lease == 0)) {
+    if (absent && (in_txn || !no_lease)) {
         return API_KEY_NOT_FOUND;
     }
-    return req->lease != 0 ? API_LEASE_NOT_FOUND : API_OK;
+    return no_lease ? API_LEASE_NOT_FOUND : API_OK;
 }
 
 static inline void model_put(struct model *m, const Etcdserverpb__PutRequest *req,
@@ -212,13 +306,14 @@ static inline void model_put(struct model *m, const Etcdserverpb__PutRequest *re
     m->changed = true;
     show(text, "put @%" PRId64, m->rev + 1);
     if (req->prev_kv && pair->number != 0) {
-        model_show(text, i, pair, true);
+        model_show(text, i, pair, true, true);
     }
     if (pair->number == 0) {
         *pair = (struct model_pair){.created = m->rev + 1};
     }
     pair->mod = m->rev + 1;
     pair->number++;
+    pair->lease = req->ignore_lease ? pair->lease : req->lease;
     if (!req->ignore_value) {
         snprintf(pair->value, sizeof(pair->value), "%.*s", (int)req->value.len,
                  (char *)req->value.data);
@@ -237,7 +332,7 @@ static inline void model_delete(struct model *m,
 
         if (pair->number != 0 && model_covers(req->key, req->range_end, i)) {
             if (req->prev_kv) {
-                model_show(&pairs, i, pair, true);
+                model_show(&pairs, i, pair, true, true);
             }
             *pair = (struct model_pair){0};
             m->changed = true;
@@ -286,6 +381,9 @@ static inline bool model_pair_holds(const Etcdserverpb__Compare *compare,
         break;
     case ETCDSERVERPB__COMPARE__COMPARE_TARGET__MOD:
         stored = pair->mod;
+        break;
+    case ETCDSERVERPB__COMPARE__COMPARE_TARGET__LEASE:
+        stored = pair->lease;
         break;
     default:
         break;
@@ -418,6 +516,15 @@ static inline char *model_apply(struct model *m, const Kvd__Command__Command *co
         break;
     case KVD__COMMAND__COMMAND__REQUEST_TXN:
         status = model_txn(m, command->txn, &text);
+        break;
+    case KVD__COMMAND__COMMAND__REQUEST_LEASE_GRANT:
+        status = model_grant(m, command->lease_grant, &text);
+        break;
+    case KVD__COMMAND__COMMAND__REQUEST_LEASE_REVOKE:
+        status = model_revoke(m, command->lease_revoke, &text);
+        break;
+    case KVD__COMMAND__COMMAND__REQUEST_LEASE_RENEW:
+        model_renew(m, command->lease_renew, &text);
         break;
     default:
         status = command->compact->revision <= m->compacted ? API_COMPACTED

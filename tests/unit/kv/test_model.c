@@ -40,7 +40,11 @@ Test(model, store_answers_as_the_model_does, .timeout = 300)
 {
     for (int i = 0; i < 4000; i++) {
         Kvd__Command__Command *command = draw_command(&fx, &m);
-        char *want = model_apply(&m, command);
+        char *want;
+
+        fx.passed_ms += draw(100) == 0 ? draw(3000) : 0;
+        model_time(&m, fx.passed_ms + 10 * (kv_applied_index(fx.kv) + 1));
+        want = model_apply(&m, command);
 
         fixture_run(&fx, (int)command->request_case, command->put);
         expect(&fx, want);
@@ -53,6 +57,7 @@ Test(model, store_answers_as_the_model_does, .timeout = 300)
         }
         if (draw(200) == 0) {
             fixture_reopen(&fx);
+            cr_assert(kv_rescan_step(fx.kv));
             cr_assert(kv_rescan_step(fx.kv));
         }
         arena_reset(&fx.arena);

@@ -7,7 +7,7 @@
 #include "tests/sim/sim_disk.h"
 #include "tests/sim/sim_vfs.h"
 #include "tests/unit/kv/draw.h"
-#include "tests/unit/kv/fixture.h"
+#include "tests/unit/kv/leases.h"
 
 static struct fixture fx;
 static struct sim_disk *sim;
@@ -22,18 +22,18 @@ static void on_durable(void *owner, uint64_t applied)
     durable = applied;
 }
 
-/* Every tenth entry compacts, all others put. */
+/* Every tenth entry compacts, all others put; each does something to leases. */
 static void apply_next(size_t value_max)
 {
     uint64_t index = kv_applied_index(fx.kv) + 1;
-    Kvd__Command__Command *command;
+    Kvd__Command__Command *commands[2] = {NULL, churn_leases(&fx, index)};
 
     if (index % 10 == 0) {
         Etcdserverpb__CompactionRequest *req =
             message_new(&fx, &etcdserverpb__compaction_request__descriptor);
 
         req->revision = kv_revision(fx.kv) - 3;
-        command = command_new(&fx, KVD__COMMAND__COMMAND__REQUEST_COMPACT, req);
+        commands[0] = command_new(&fx, KVD__COMMAND__COMMAND__REQUEST_COMPACT, req);
     } else {
         Etcdserverpb__PutRequest *req;
         char key[16];
@@ -42,9 +42,10 @@ static void apply_next(size_t value_max)
         req = put_new(&fx, key, "");
         req->value.len = draw(value_max);
         req->value.data = arena_zero(&fx.arena, value_max);
-        command = command_new(&fx, KVD__COMMAND__COMMAND__REQUEST_PUT, req);
+        req->lease = churned_lease(&fx, index);
+        commands[0] = command_new(&fx, KVD__COMMAND__COMMAND__REQUEST_PUT, req);
     }
-    fixture_entry(&fx, batch_of(&fx, &command, 1));
+    fixture_entry(&fx, batch_of(&fx, commands, 2));
 }
 
 static void turn(size_t value_max)

@@ -45,6 +45,7 @@ static void draw_entries(void)
         Kvd__Command__Command *commands[4];
         size_t n = draw(5);
 
+        model_time(&m, (uint64_t)(i + 1) * 7);
         for (size_t c = 0; c < n; c++) {
             commands[c] = draw(50) == 0 ? draw_publish() : draw_command(&fx[0], &m);
             if (commands[c]->request_case != KVD__COMMAND__COMMAND__REQUEST_PUBLISH) {

@@ -25,6 +25,11 @@ static inline const char *draw_end(void)
     }
 }
 
+static inline int64_t draw_lease(void)
+{
+    return 1 + (int64_t)draw(MODEL_LEASES);
+}
+
 static inline Etcdserverpb__PutRequest *draw_put(struct fixture *fx)
 {
     char value[16];
@@ -38,8 +43,8 @@ static inline Etcdserverpb__PutRequest *draw_put(struct fixture *fx)
         req->ignore_value = true;
         req->value.len = 0;
     }
-    if (draw(50) == 0 && !req->ignore_lease) {
-        req->lease = 1;
+    if (draw(3) == 0 && !req->ignore_lease) {
+        req->lease = draw_lease();
     }
     return req;
 }
@@ -148,6 +153,34 @@ static inline Etcdserverpb__TxnRequest *draw_txn(struct fixture *fx,
     return txn_new(fx, lists[0], lists[1], lists[2]);
 }
 
+/* TTLs are some hundred entries long. */
+static inline Kvd__Command__Command *draw_lease_command(struct fixture *fx)
+{
+    Etcdserverpb__LeaseGrantRequest *grant;
+    Etcdserverpb__LeaseRevokeRequest *revoke;
+    Kvd__Command__LeaseRenew *renew;
+
+    switch (draw(4)) {
+    case 0:
+        revoke = message_new(fx, &etcdserverpb__lease_revoke_request__descriptor);
+        revoke->id = draw_lease();
+        return command_new(fx, KVD__COMMAND__COMMAND__REQUEST_LEASE_REVOKE, revoke);
+    case 1:
+        renew = message_new(fx, &kvd__command__lease_renew__descriptor);
+        renew->n_ids = 1 + draw(3);
+        renew->ids = arena_alloc(&fx->arena, renew->n_ids * sizeof(renew->ids[0]));
+        for (size_t i = 0; i < renew->n_ids; i++) {
+            renew->ids[i] = draw_lease();
+        }
+        return command_new(fx, KVD__COMMAND__COMMAND__REQUEST_LEASE_RENEW, renew);
+    default:
+        grant = message_new(fx, &etcdserverpb__lease_grant_request__descriptor);
+        grant->id = draw_lease();
+        grant->ttl = 1 + (int64_t)draw(3);
+        return command_new(fx, KVD__COMMAND__COMMAND__REQUEST_LEASE_GRANT, grant);
+    }
+}
+
 static inline Kvd__Command__Command *draw_command(struct fixture *fx,
                                                   const struct model *m)
 {
@@ -164,6 +197,10 @@ static inline Kvd__Command__Command *draw_command(struct fixture *fx,
     case 3:
         return command_new(fx, KVD__COMMAND__COMMAND__REQUEST_DELETE_RANGE,
                            draw_delete(fx));
+    case 4:
+    case 5:
+    case 6:
+        return draw_lease_command(fx);
     default:
         if (draw(2) == 0) {
             return command_new(fx, KVD__COMMAND__COMMAND__REQUEST_PUT, draw_put(fx));

@@ -139,6 +139,19 @@ static void run_ms(uint64_t ms)
     }
 }
 
+/* Entries without commands, as time asks for them, all committed before the next turn. */
+static void commit_entries(int n)
+{
+    uint64_t index;
+
+    for (int i = 0; i < n; i++) {
+        cr_assert_eq(raftlog_propose(raft, (struct slice){0}, &index), 0);
+    }
+    raftlog_turn(raft);
+    small_env_run(&small);
+    raftlog_turn(raft);
+}
+
 /* Somebody who puts one key. */
 struct asker {
     Kvd__Command__Command command;
@@ -410,4 +423,21 @@ Test(machine_cut_off, commands_time_out_and_the_outcome_is_unknown)
     cr_assert_eq(second.status, API_TIMEOUT);
     leave(&first);
     leave(&second);
+}
+
+Test(machine, turn_that_takes_long_applies_no_further_entry)
+{
+    uint64_t now_ms;
+    uint64_t before;
+
+    run_ms(3000);
+    before = kv_applied_index(kv);
+    commit_entries(3);
+    now_ms = env_mono_ms(&small.env);
+
+    cr_expect(machine_apply(machine, now_ms - LIMIT_APPLY_TURN_MS));
+    cr_expect_eq(kv_applied_index(kv), before + 1);
+    machine_apply(machine, now_ms);
+    cr_expect_eq(kv_applied_index(kv), before + 3);
+    machine_commit(machine, now_ms, true);
 }

@@ -47,7 +47,13 @@ Test(metrics, counters_and_facts_have_their_rows)
         .has_leader = true,
         .log = {.role = RAFTLOG_LEADER, .commit_index = 99, .fsync_max_ns = 1500000},
         .applied_index = 98,
-        .kv = {.db_bytes = 4096, .db_bytes_in_use = 1024, .keys = 3},
+        .kv = {.db_bytes = 4096,
+               .db_bytes_in_use = 1024,
+               .keys = 3,
+               .leases = 4,
+               .leases_granted = 5,
+               .leases_revoked = 6,
+               .leases_renewed = 7},
         .revision = 12,
         .compact_revision = -1,
         .member_id = 0xabc,
@@ -62,6 +68,10 @@ Test(metrics, counters_and_facts_have_their_rows)
     cr_assert(has_line("etcd_mvcc_db_total_size_in_bytes 4096"));
     cr_assert(has_line("etcd_mvcc_db_total_size_in_use_in_bytes 1024"));
     cr_assert(has_line("etcd_debugging_mvcc_keys_total 3"));
+    cr_assert(has_line("kvd_leases 4"));
+    cr_assert(has_line("etcd_debugging_lease_granted_total 5"));
+    cr_assert(has_line("etcd_debugging_lease_revoked_total 6"));
+    cr_assert(has_line("etcd_debugging_lease_renewed_total 7"));
     cr_assert(has_line("etcd_debugging_mvcc_compact_revision -1"));
     cr_assert(has_line("etcd_server_id{server_id=\"abc\"} 1"));
     cr_assert(has_line("# TYPE etcd_mvcc_put_total counter"));

@@ -156,13 +156,21 @@ Test(rpc_watch, the_end_of_a_stream_frees_its_watchers)
         create("a", "b", 0);
     }
     cr_assert_eq(members[1].node->watching.n_watchers, 10);
-    sim_rpc_send_no_more(&watching);
-    wait_stream_end();
+    sim_rpc_drop(&watching);
+    run_ms(100);
 
-    cr_assert_eq(stream_code, GRPC_OK);
-    run_ms(10);
     cr_assert_eq(members[1].node->watching.n_watchers, 0);
     cr_assert_eq(members[1].node->watching.n_streams, 0);
+}
+
+Test(rpc_watch, watchers_outlive_the_last_request_of_their_client)
+{
+    int64_t id = create("a", NULL, 0);
+
+    sim_rpc_send_no_more(&watching);
+    cr_assert_eq(put("a", "1"), GRPC_OK);
+    expect_put(id, "a", "1", 2);
+    cr_assert(!stream_ended);
 }
 
 /* ---- events ---- */
