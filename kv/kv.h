@@ -185,7 +185,10 @@ enum kv_lock_state {
 };
 enum kv_lock_state kv_lock_state(const struct kv *kv, struct slice key, int64_t token);
 
-/* What lock_acquire would answer now, for one that waited. API_LOCK_LEFT: it is not in
+/* Its hold is in the line, granted or not. */
+bool kv_lock_has(struct kv *kv, const Kvd__V1__AcquireRequest *req);
+
+/* What an acquire would be answered now, for one that waited. API_LOCK_LEFT: it is not in
  * the line any more. */
 enum api_status kv_lock_answer(struct kv *kv, const Kvd__V1__AcquireRequest *req,
                                struct arena *arena, Kvd__V1__AcquireResponse **out);

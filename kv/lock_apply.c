@@ -474,15 +474,27 @@ enum api_status lock_force_release(struct kv *kv, const Kvd__V1__ForceReleaseReq
 
 /* ---- as a waiting call sees it ---- */
 
+static struct lock_hold *find_asked(struct kv *kv, const Kvd__V1__AcquireRequest *req,
+                                    Kvd__V1__LockRecord **record)
+{
+    arena_reset(&kv->command); /* outside of kv_apply nobody else uses it */
+    return find_hold(kv, span_bytes(req->name), req->lease, req->hold, record);
+}
+
+bool kv_lock_has(struct kv *kv, const Kvd__V1__AcquireRequest *req)
+{
+    Kvd__V1__LockRecord *record;
+
+    return find_asked(kv, req, &record) != NULL;
+}
+
 enum api_status kv_lock_answer(struct kv *kv, const Kvd__V1__AcquireRequest *req,
                                struct arena *arena, Kvd__V1__AcquireResponse **out)
 {
     struct reply reply = reply_for(arena);
     Kvd__V1__LockRecord *record;
-    struct lock_hold *hold;
+    struct lock_hold *hold = find_asked(kv, req, &record);
 
-    arena_reset(&kv->command); /* outside of kv_apply nobody else uses it */
-    hold = find_hold(kv, span_bytes(req->name), req->lease, req->hold, &record);
     if (kv->dead) {
         return API_CORRUPT;
     }

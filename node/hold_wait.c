@@ -23,7 +23,10 @@ static bool decide(struct hold_wait *wait, bool confirmed)
     enum kv_lock_state state = kv_lock_state(call->node->kv, wait->key, wait->token);
 
     if (state == KV_LOCK_WAITING) {
-        return false;
+        if (wait->wait.waiting && wait->events->waits != NULL) {
+            wait->events->waits(call);
+        }
+        return call->state == CALL_ENDED;
     }
     waits_end(&call->node->waits, &wait->wait);
     if (state == KV_LOCK_GONE) {

@@ -17,8 +17,9 @@ struct hold_wait;
 
 struct hold_wait_events {
     void (*granted)(struct call *call);
-    void (*gone)(struct call *call); /* not in the line any more */
-    void (*late)(struct call *call); /* NULL when there is no deadline */
+    void (*gone)(struct call *call);  /* not in the line any more */
+    void (*late)(struct call *call);  /* NULL when there is no deadline */
+    void (*waits)(struct call *call); /* its key has another value; may be NULL */
 };
 
 /* In the memory of the call, whose owner it is. */

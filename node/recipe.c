@@ -84,6 +84,10 @@ static void on_entered(struct call *call, enum api_status status,
         const Etcdserverpb__RangeResponse *range = res->responses[0]->response_range;
 
         CHECK(range->n_kvs == 1);
+        if (range->kvs[0]->lease != recipe->lease) {
+            recipe_fail(call, API_LOCK_KEY_TAKEN);
+            return;
+        }
         recipe->token = range->kvs[0]->create_revision;
         value = slice_of(range->kvs[0]->value.data, range->kvs[0]->value.len);
     }

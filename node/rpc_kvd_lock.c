@@ -66,8 +66,16 @@ static void on_late(struct call *call)
     call_propose(call, left_applied);
 }
 
+/* Several holds may wait under one key: this one may have been released. */
+static void still_waits(struct call *call)
+{
+    if (!kv_lock_has(call->node->kv, acquire_request(call))) {
+        call_fail(call, API_LOCK_LEFT);
+    }
+}
+
 static const struct hold_wait_events wait_events = {
-    .granted = answer_now, .gone = answer_now, .late = on_late};
+    .granted = answer_now, .gone = answer_now, .late = on_late, .waits = still_waits};
 
 static void acquire_applied(struct call *call, enum api_status status,
                             ProtobufCMessage *response)

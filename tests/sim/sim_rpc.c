@@ -198,6 +198,14 @@ void sim_rpc_send_no_more(struct sim_rpc *rpc)
     }
 }
 
+void sim_rpc_cancel(struct sim_rpc *rpc)
+{
+    if (rpc->call != NULL) {
+        wire_reset(rpc->call);
+        flush(rpc);
+    }
+}
+
 void sim_rpc_pause(struct sim_rpc *rpc, bool paused)
 {
     if (rpc->state == SIM_RPC_UP) {

@@ -59,6 +59,9 @@ void sim_rpc_begin(struct sim_rpc *rpc, const char *path, bool leader);
 void sim_rpc_send(struct sim_rpc *rpc, const ProtobufCMessage *message);
 void sim_rpc_send_no_more(struct sim_rpc *rpc);
 
+/* The client takes the call back; it counts as lost. */
+void sim_rpc_cancel(struct sim_rpc *rpc);
+
 /* A slow reader: what arrives waits in the network, and fills it. */
 void sim_rpc_pause(struct sim_rpc *rpc, bool paused);
 
