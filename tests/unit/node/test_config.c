@@ -424,3 +424,17 @@ Test(config, random_bytes_as_a_file_never_break_it)
         parse("--config-file=" FILE_PATH);
     }
 }
+
+Test(config, progress_of_watchers_is_told_every_ten_minutes_unless_asked_otherwise)
+{
+    parse_ok("");
+    cr_assert_eq(config.progress_ms, 600000);
+    parse_ok("--watch-progress-notify-interval=1h");
+    cr_assert_eq(config.progress_ms, 3600000);
+    parse_ok("--watch-progress-notify-interval 100ms");
+    cr_assert_eq(config.progress_ms, 100);
+    refused("--watch-progress-notify-interval 99ms", "watch-progress-notify-interval",
+            "from 100");
+    refused("--experimental-watch-progress-notify-interval 1s", "experimental",
+            "--watch-progress-notify-interval");
+}
