@@ -118,8 +118,9 @@ static enum exit_code take_config(struct reload *r, const struct follow_news *ne
             return EXIT_ERROR;
         }
     }
-    fprintf(stderr, "Configuration of revision %" PRId64 ", %zu keys under %s%s.\n",
-            news->revision, news->files, news->base, first ? "" : ", is new");
+    fprintf(stderr, "%s: %zu keys under %s, revision %" PRId64 ".\n",
+            first ? "Configuration" : "New configuration", news->files, news->base,
+            news->revision);
     r->now = *news;
     r->fresh = true;
     r->last_good = true;

@@ -107,13 +107,23 @@ void lock_left_text(int64_t ttl_ms, char out[LOCK_TEXT_MAX])
 
 /* ---- sentences ---- */
 
+static bool is_plain(struct slice bytes)
+{
+    for (size_t i = 0; i < bytes.len; i++) {
+        if (bytes.ptr[i] < ' ' || bytes.ptr[i] == 0x7f) {
+            return false;
+        }
+    }
+    return utf8_valid(bytes);
+}
+
 static void print_name(struct printer *p, ProtobufCBinaryData name)
 {
     struct slice bytes = slice_of_binary(name);
 
     if (p->hex) {
         quote_write_hex(p->out, bytes);
-    } else if (utf8_valid(bytes)) {
+    } else if (is_plain(bytes)) {
         write_bytes(p->out, name);
     } else {
         quote_write(p->out, bytes);

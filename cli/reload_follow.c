@@ -19,6 +19,7 @@
 #include "cli/lib/socket.h"
 
 #define RETRY_MS        1000
+#define CLOSE_S         1
 #define DEBOUNCE_ROUNDS 10 /* a stream of changes is taken up after so many times */
 
 struct follow {
@@ -329,11 +330,19 @@ enum exit_code follow_open(struct session *session, const struct follow_options 
 
 void follow_close(struct follow *follow)
 {
+    struct timespec until;
+
     pthread_mutex_lock(&follow->mutex);
     follow->closing = true;
     pthread_cond_broadcast(&follow->changed);
     pthread_mutex_unlock(&follow->mutex);
-    pthread_join(follow->thread, NULL);
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += CLOSE_S;
+    if (pthread_timedjoin_np(follow->thread, NULL, &until) != 0) {
+        follow->session->kvd = NULL; /* in use, by a call without an answer */
+        follow->session->client = NULL;
+        return;
+    }
     follow_free(follow);
 }
 

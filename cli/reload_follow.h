@@ -36,6 +36,8 @@ struct follow;
 /* EXIT_OK, or why not. After signals_open. */
 enum exit_code follow_open(struct session *session, const struct follow_options *options,
                            struct follow **out, struct err *err);
+
+/* Waits a moment for a call that is under way; after that the process must end. */
 void follow_close(struct follow *follow);
 
 /* Readable when there is news. */

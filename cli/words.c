@@ -109,6 +109,24 @@ const struct command *words_take_command(const char **words, size_t *n,
     return NULL;
 }
 
+/* "grant, revoke, list": the commands of a group. */
+static const char *second_words(const char *first, char *out, size_t room)
+{
+    size_t len = strlen(first);
+    size_t used = 0;
+
+    out[0] = '\0';
+    for (size_t i = 0; commands[i] != NULL; i++) {
+        const char *name = commands[i]->name;
+
+        if (strncmp(name, first, len) == 0 && name[len] == ' ' && used < room) {
+            used += (size_t)snprintf(out + used, room - used, "%s%s",
+                                     used > 0 ? ", " : "", name + len + 1);
+        }
+    }
+    return out;
+}
+
 enum exit_code words_unknown(const char *const *words, size_t n, const char *unknown,
                              struct err *err)
 {
@@ -118,8 +136,8 @@ enum exit_code words_unknown(const char *const *words, size_t n, const char *unk
     char line[96];
 
     if (is_group(first) && unknown == first) {
-        return command_fail(err, EXIT_ARGUMENTS,
-                            "\"%s\" needs a second word; see kvctl help", first);
+        return command_fail(err, EXIT_ARGUMENTS, "\"%s\" needs a second word: %s", first,
+                            second_words(first, line, sizeof(line)));
     }
     snprintf(line, sizeof(line), "%s%s%s", first, unknown != first ? " " : "",
              unknown != first ? unknown : "");

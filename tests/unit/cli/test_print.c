@@ -207,6 +207,101 @@ Test(print, a_transaction_in_json_nests_as_etcdctls_does)
            "\"lease\":7}],\"count\":1}}}]}\n");
 }
 
+/* ---- watches and leases ---- */
+
+static Mvccpb__KeyValue gone = MVCCPB__KEY_VALUE__INIT;
+static Mvccpb__Event events[] = {MVCCPB__EVENT__INIT, MVCCPB__EVENT__INIT};
+static Mvccpb__Event *event_list[] = {&events[0], &events[1]};
+static Etcdserverpb__WatchResponse watch = ETCDSERVERPB__WATCH_RESPONSE__INIT;
+
+/* A put, and a delete with what was there. */
+static void make_watch(void)
+{
+    gone.key = (ProtobufCBinaryData){2, (uint8_t *)"\xff\n"};
+    gone.mod_revision = 4;
+    events[0].kv = &kv;
+    events[1].kv = &gone;
+    events[1].prev_kv = &kv;
+    events[1].type = MVCCPB__EVENT__EVENT_TYPE__DELETE;
+    watch.header = &header;
+    watch.events = event_list;
+    watch.n_events = 2;
+}
+
+Test(print, events_are_printed_as_etcdctl_does)
+{
+    struct printer p = printer_of(PRINT_SIMPLE);
+
+    make_watch();
+    print_watch(&p, &watch);
+    expect(&p, "PUT\na\n2\nDELETE\na\n2\n\xff\n\n\n");
+
+    p = printer_of(PRINT_JSON_BASE64);
+    print_watch(&p, &watch);
+    expect(&p, "{\"Header\":{\"cluster_id\":18446744073709551615,\"member_id\":5,"
+               "\"revision\":4,\"raft_term\":2},\"Events\":[{\"kv\":{\"key\":\"YQ==\","
+               "\"create_revision\":2,\"mod_revision\":3,\"version\":2,"
+               "\"value\":\"Mg==\",\"lease\":7}},{\"type\":1,\"kv\":{\"key\":\"/wo=\","
+               "\"mod_revision\":4},\"prev_kv\":{\"key\":\"YQ==\",\"create_revision\":2,"
+               "\"mod_revision\":3,\"version\":2,\"value\":\"Mg==\",\"lease\":7}}],"
+               "\"CompactRevision\":0,\"Canceled\":false,\"Created\":false}\n");
+}
+
+Test(print, events_have_forms_for_people_and_for_bytes)
+{
+    struct printer p = printer_of(PRINT_TABLE);
+
+    make_watch();
+    print_watch(&p, &watch);
+    expect(&p, "3         PUT     a  2\n4         DELETE  0xff0a\n");
+
+    p = printer_of(PRINT_RAW);
+    print_watch(&p, &watch);
+    expect(&p, "2");
+}
+
+Test(print, leases_are_printed_as_etcdctl_does)
+{
+    Etcdserverpb__LeaseGrantResponse grant = ETCDSERVERPB__LEASE_GRANT_RESPONSE__INIT;
+    struct printer p = printer_of(PRINT_SIMPLE);
+
+    grant.header = &header;
+    grant.id = 0x7a12;
+    grant.ttl = 30;
+    print_lease_grant(&p, &grant);
+    expect(&p, "lease 0000000000007a12 granted with TTL(30s)\n");
+
+    p = printer_of(PRINT_JSON);
+    print_lease_grant(&p, &grant);
+    expect(&p, "{\"cluster_id\":18446744073709551615,\"member_id\":5,\"revision\":4,"
+               "\"raft_term\":2,\"ID\":31250,\"TTL\":30,\"Error\":\"\"}\n");
+}
+
+Test(print, time_to_live_tells_keys_that_are_text_from_others)
+{
+    Etcdserverpb__LeaseTimeToLiveResponse ttl =
+        ETCDSERVERPB__LEASE_TIME_TO_LIVE_RESPONSE__INIT;
+    ProtobufCBinaryData keys[] = {kv.key, binary.key};
+    struct printer p = printer_of(PRINT_SIMPLE);
+
+    ttl.id = 1;
+    ttl.ttl = -1;
+    print_lease_ttl(&p, &ttl, true);
+    expect(&p, "lease 0000000000000001 already expired\n");
+
+    ttl.ttl = 4;
+    ttl.grantedttl = 10;
+    ttl.keys = keys;
+    ttl.n_keys = 2;
+    p = printer_of(PRINT_JSON);
+    print_lease_ttl(&p, &ttl, true);
+    expect(&p, "{\"id\":1,\"ttl\":4,\"granted-ttl\":10,\"keys\":[\"a\"],"
+               "\"keys_base64\":[\"/wo=\"]}\n");
+    p = printer_of(PRINT_JSON_BASE64);
+    print_lease_ttl(&p, &ttl, true);
+    expect(&p, "{\"id\":1,\"ttl\":4,\"granted-ttl\":10,\"keys\":[\"YQ==\",\"/wo=\"]}\n");
+}
+
 Test(print, tables_show_bytes_that_are_not_text_as_hexadecimal)
 {
     struct printer p = printer_of(PRINT_TABLE);

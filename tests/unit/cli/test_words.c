@@ -4,8 +4,9 @@
 #include "base/mem.h"
 #include "cli/words.h"
 
-const struct command *const commands[] = {&command_get, &command_endpoint_status,
-                                          &command_endpoint_health, NULL};
+const struct command *const commands[] = {
+    &command_get,  &command_endpoint_status, &command_endpoint_health,
+    &command_lock, &command_lock_list,       NULL};
 
 #define WORDS_MAX 8
 
@@ -71,7 +72,16 @@ Test(words, unknown_words_get_a_suggestion)
 Test(words, a_group_needs_a_second_word)
 {
     cr_assert_null(FIND("endpoint", NULL));
-    cr_assert_str_eq(complaint(), "\"endpoint\" needs a second word; see kvctl help");
+    cr_assert_str_eq(complaint(), "\"endpoint\" needs a second word: status, health");
+}
+
+Test(words, two_words_win_over_one_and_its_argument)
+{
+    cr_assert_eq(FIND("lock", "list", NULL), &command_lock_list);
+    cr_assert_eq(n_words, 0);
+    cr_assert_eq(FIND("lock", "--owner", "list", "/list", NULL), &command_lock);
+    cr_assert_eq(n_words, 3);
+    cr_assert_eq(FIND("lock", "name", "--", "list", NULL), &command_lock);
 }
 
 Test(words, nothing_is_nothing)
