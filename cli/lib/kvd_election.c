@@ -101,7 +101,8 @@ static int campaign(struct kvd_candidate *candidate, struct kvd_bytes value,
     request.value = kvd_binary(value);
     rc = claim_ask(&candidate->claim, &client_campaign, &request.base, wait_ms, &arena,
                    &res, err);
-    if (rc == KVD_TIMEOUT) {
+    /* We see the end of our time first, or the server does. */
+    if (rc == KVD_TIMEOUT || (rc != 0 && err->status == GRPC_DEADLINE_EXCEEDED)) {
         rc = kvd_fail(err, KVD_BUSY, "not elected in time");
     } else if (rc != 0) {
         rc = translate(rc, err->text, err);
