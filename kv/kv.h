@@ -185,6 +185,9 @@ enum kv_lock_state {
 };
 enum kv_lock_state kv_lock_state(const struct kv *kv, struct slice key, int64_t token);
 
+/* How many wait in the line of this lock. */
+size_t kv_lock_waiting(const struct kv *kv, struct slice name);
+
 /* Its hold is in the line, granted or not. */
 bool kv_lock_has(struct kv *kv, const Kvd__V1__AcquireRequest *req);
 

@@ -27,6 +27,13 @@ enum kv_lock_state kv_lock_state(const struct kv *kv, struct slice key, int64_t 
     return hold->granted ? KV_LOCK_GRANTED : KV_LOCK_WAITING;
 }
 
+size_t kv_lock_waiting(const struct kv *kv, struct slice name)
+{
+    const struct lock_line *line = lock_find_line(kv, name);
+
+    return line != NULL ? line->n - line->n_granted : 0;
+}
+
 static enum api_status done(const struct kv *kv, const struct reply *reply)
 {
     if (kv->dead) {

@@ -357,6 +357,13 @@ void call_propose(struct call *call,
                   void (*applied)(struct call *call, enum api_status status,
                                   ProtobufCMessage *response))
 {
+    call_propose_patiently(call, 0, applied);
+}
+
+void call_propose_patiently(struct call *call, uint64_t patience_ms,
+                            void (*applied)(struct call *call, enum api_status status,
+                                            ProtobufCMessage *response))
+{
     struct slice address = slice_str(conn_address(call->conn));
 
     kvd__command__client__init(&call->client);
@@ -366,6 +373,7 @@ void call_propose(struct call *call,
     call->op.command = &call->command;
     call->op.arena = &call->arena;
     call->op.done = on_applied;
+    call->op.patience_ms = patience_ms;
     call->applied = applied;
     call->holds++;
     machine_submit(call->node->machine, &call->op);

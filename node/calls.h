@@ -117,6 +117,11 @@ void call_propose(struct call *call,
                   void (*applied)(struct call *call, enum api_status status,
                                   ProtobufCMessage *response));
 
+/* The same, not before so many milliseconds, unless other commands are sent. */
+void call_propose_patiently(struct call *call, uint64_t patience_ms,
+                            void (*applied)(struct call *call, enum api_status status,
+                                            ProtobufCMessage *response));
+
 /* Builds the reply: now, or once the client has taken enough of those before. */
 void call_build(struct call *call, void (*build)(struct call *call));
 

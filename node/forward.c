@@ -89,6 +89,7 @@ void machine_refused(struct machine *m, const Kvd__Peer__ForwardRefused *frame)
         }
         if (frame->reason == REASON_NOT_LEADER) {
             machine_move(m, op, MACHINE_QUEUED);
+            m->send_by_ms = 0;
         } else {
             metrics_add(m->options.metrics, METRIC_PROPOSALS_FAILED, 1);
             machine_decide(m, op, API_TOO_MANY_REQUESTS, NULL);

@@ -1,10 +1,18 @@
 #include "node/hold_wait.h"
 
+#include "base/limits.h"
 #include "base/mem.h"
 #include "node/calls.h"
 #include "node/node_parts.h"
 
 #define AGAIN_MS 100 /* after a read gate that failed */
+
+uint64_t hold_wait_patience_ms(const struct node *node, struct slice name)
+{
+    size_t before = kv_lock_waiting(node->kv, name);
+
+    return before < LIMIT_LOCK_PATIENCE ? before : LIMIT_LOCK_PATIENCE;
+}
 
 /* What is applied is all that is committed, as far as anyone can know without asking. */
 static bool is_up_to_date(const struct node *node)

@@ -14,6 +14,7 @@
 
 struct call;
 struct hold_wait;
+struct node;
 
 struct hold_wait_events {
     void (*granted)(struct call *call);
@@ -31,6 +32,10 @@ struct hold_wait {
     int64_t token;
     uint64_t due_ms;
 };
+
+/* How long a call may be late in the line of this lock: not at all while it could be its
+ * turn, and a little where others wait before it, each of which takes a while. */
+uint64_t hold_wait_patience_ms(const struct node *node, struct slice name);
 
 /* Ends with one of the events, now or later; due_ms: UINT64_MAX for no deadline. */
 void hold_wait_start(struct hold_wait *wait, struct call *call,

@@ -34,6 +34,7 @@ struct machine *machine_open(const struct machine_options *options)
     m->last_sequence = options->epoch >> EPOCH_SHIFT;
     m->buckets = mem_zero(BUCKETS * sizeof(*m->buckets));
     list_init(&m->queued);
+    m->send_by_ms = UINT64_MAX;
     list_init(&m->proposed);
     list_init(&m->forwarded);
     list_init(&m->decided);
@@ -111,6 +112,11 @@ bool machine_has_room(const struct machine *m)
            !m->lagging && m->wal_bytes <= (int64_t)LIMIT_WAL_BYTES;
 }
 
+static void want_sent(struct machine *m, uint64_t by_ms)
+{
+    m->send_by_ms = by_ms < m->send_by_ms ? by_ms : m->send_by_ms;
+}
+
 void machine_submit(struct machine *m, struct machine_op *op)
 {
     Kvd__Command__Command *command = op->command;
@@ -132,6 +138,7 @@ void machine_submit(struct machine *m, struct machine_op *op)
     m->n_ops++;
     m->bytes += op->size;
     list_add_tail(&m->queued, &op->place);
+    want_sent(m, op->started_ms + op->patience_ms);
     list_add_tail(&m->ages, &op->age);
     status = op->size > m->options.request_max ? API_REQUEST_TOO_LARGE
              : machine_has_room(m)             ? API_OK
@@ -232,6 +239,11 @@ void machine_propose(struct machine *m, uint64_t now_ms)
     if (m->hold_until_ms <= now_ms) {
         m->hold_until_ms = 0;
     }
+    /* Company is what others forwarded, or a command that is urgent. */
+    m->patient = m->batch.n == 0 && !list_empty(&m->queued) && m->send_by_ms > now_ms;
+    if (m->patient) {
+        return;
+    }
     if (log.role == RAFTLOG_LEADER) {
         propose_queued(m);
     } else {
@@ -239,6 +251,9 @@ void machine_propose(struct machine *m, uint64_t now_ms)
         if (log.leader != 0 && log.leader != log.id && m->hold_until_ms == 0) {
             forward_queued(m, log.leader);
         }
+    }
+    if (list_empty(&m->queued)) {
+        m->send_by_ms = UINT64_MAX;
     }
 }
 
@@ -456,6 +471,9 @@ uint64_t machine_deadline_ms(const struct machine *m)
     }
     if (m->open_entries > 0 && m->open_since_ms + LIMIT_APPLY_MS < deadline) {
         deadline = m->open_since_ms + LIMIT_APPLY_MS;
+    }
+    if (m->patient && m->send_by_ms < deadline) {
+        deadline = m->send_by_ms;
     }
     if (!list_empty(&m->queued) && m->hold_until_ms != 0 && m->hold_until_ms < deadline) {
         deadline = m->hold_until_ms;

@@ -49,12 +49,15 @@ enum machine_state {
 };
 
 /* A command on its way. The caller owns it; the machine owns everything but the first
- * three fields from submit until done, and the command too. */
+ * four fields from submit until done, and the command too. */
 struct machine_op {
     Kvd__Command__Command *command; /* request and client are set */
     struct arena *arena;            /* the response goes here */
     void (*done)(struct machine_op *op, enum api_status status,
                  ProtobufCMessage *response);
+    /* Nobody waits for it sooner than this after its submit: until then it is only sent
+     * along with others. 0: it is sent at once. */
+    uint64_t patience_ms;
     enum machine_state state;
     uint64_t started_ms;
     uint64_t index; /* of its log entry, when proposed here */

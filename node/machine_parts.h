@@ -12,7 +12,9 @@ struct machine {
     size_t bytes;                /* of them, encoded */
     uint64_t last_sequence;
     bool submitted;        /* something, since machine_propose */
-    struct list queued;    /* waiting for a leader or for the turn */
+    struct list queued;    /* waiting for a leader, for the turn, or for company */
+    uint64_t send_by_ms;   /* the first of them wants to be sent; UINT64_MAX: none */
+    bool patient;          /* that is why they were not sent in the last turn */
     struct list proposed;  /* in this member's log */
     struct list forwarded; /* sent to the leader */
     struct list decided;   /* done runs next */

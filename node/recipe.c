@@ -122,7 +122,7 @@ static void enter(struct recipe *recipe)
     kvd__command__command__init(&call->command);
     call->command.request_case = KVD__COMMAND__COMMAND__REQUEST_TXN;
     call->command.txn = txn;
-    call_propose(call, on_entered);
+    call_propose_patiently(call, hold_wait_patience_ms(node, recipe->name), on_entered);
 }
 
 static void grant_lease(struct recipe *recipe);

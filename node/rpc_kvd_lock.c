@@ -129,6 +129,15 @@ static uint64_t due_of(const struct call *call)
                : now_ms + (uint64_t)wait_ms;
 }
 
+static uint64_t patience_of(const struct call *call)
+{
+    const Kvd__V1__AcquireRequest *req = acquire_request(call);
+
+    return req->wait_ms != 0 ? hold_wait_patience_ms(
+                                   call->node, slice_of(req->name.data, req->name.len))
+                             : 0;
+}
+
 void rpc_acquire(struct call *call)
 {
     Kvd__V1__AcquireRequest *req = (Kvd__V1__AcquireRequest *)call->request;
@@ -151,7 +160,7 @@ void rpc_acquire(struct call *call)
     kvd__command__command__init(&call->command);
     call->command.request_case = KVD__COMMAND__COMMAND__REQUEST_LOCK_ACQUIRE;
     call->command.lock_acquire = req;
-    call_propose(call, acquire_applied);
+    call_propose_patiently(call, patience_of(call), acquire_applied);
 }
 
 /* ---- release ---- */

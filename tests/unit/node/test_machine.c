@@ -175,7 +175,8 @@ static void on_done(struct machine_op *op, enum api_status status,
     }
 }
 
-static void ask(struct asker *asker, const char *key, size_t value_len)
+static void ask_patiently(struct asker *asker, const char *key, size_t value_len,
+                          uint64_t patience_ms)
 {
     *asker = (struct asker){.command = KVD__COMMAND__COMMAND__INIT,
                             .put = ETCDSERVERPB__PUT_REQUEST__INIT};
@@ -186,9 +187,16 @@ static void ask(struct asker *asker, const char *key, size_t value_len)
     asker->put.value.len = value_len;
     asker->command.request_case = KVD__COMMAND__COMMAND__REQUEST_PUT;
     asker->command.put = &asker->put;
-    asker->op = (struct machine_op){
-        .command = &asker->command, .arena = &asker->arena, .done = on_done};
+    asker->op = (struct machine_op){.command = &asker->command,
+                                    .arena = &asker->arena,
+                                    .done = on_done,
+                                    .patience_ms = patience_ms};
     machine_submit(machine, &asker->op);
+}
+
+static void ask(struct asker *asker, const char *key, size_t value_len)
+{
+    ask_patiently(asker, key, value_len, 0);
 }
 
 static void leave(struct asker *asker)
@@ -264,6 +272,58 @@ Test(machine, a_command_over_the_size_limit_is_refused_later_not_at_once)
     turn();
 
     cr_assert_eq(asker.status, API_REQUEST_TOO_LARGE);
+    leave(&asker);
+}
+
+Test(machine, a_patient_command_is_sent_when_its_time_has_come)
+{
+    struct asker asker;
+    uint64_t now_ms;
+
+    run_ms(3000);
+    now_ms = env_mono_ms(&small.env);
+    ask_patiently(&asker, "k", 10, 45);
+    run_ms(40);
+    cr_assert_eq(asker.answers, 0);
+    cr_assert_eq(machine_deadline_ms(machine), now_ms + 45);
+    run_ms(20);
+
+    cr_assert_eq(asker.answers, 1);
+    cr_assert_eq(asker.status, API_OK);
+    leave(&asker);
+}
+
+Test(machine, a_patient_command_goes_with_the_next_one)
+{
+    struct asker patient;
+    struct asker urgent;
+    uint64_t before;
+
+    run_ms(3000);
+    before = kv_applied_index(kv);
+    ask_patiently(&patient, "k", 10, 5000);
+    run_ms(20);
+    ask(&urgent, "k", 10);
+    run_ms(20);
+
+    cr_assert_eq(kv_applied_index(kv), before + 1);
+    cr_assert_eq(patient.revision, 2);
+    cr_assert_eq(urgent.revision, 3);
+    leave(&patient);
+    leave(&urgent);
+}
+
+Test(machine, a_patient_command_waits_for_a_leader_too)
+{
+    struct asker asker;
+
+    ask_patiently(&asker, "k", 10, 20);
+    run_ms(100);
+    cr_assert_gt(machine_deadline_ms(machine), env_mono_ms(&small.env));
+    run_ms(3000);
+
+    cr_assert_eq(asker.answers, 1);
+    cr_assert_eq(asker.status, API_OK);
     leave(&asker);
 }
 
@@ -345,6 +405,22 @@ Test(machine, a_forwarded_command_is_applied)
     run_ms(20);
 
     cr_assert_eq(kv_revision(kv), 2);
+}
+
+Test(machine, a_patient_command_goes_with_a_forwarded_one)
+{
+    struct asker asker;
+    uint64_t before;
+
+    run_ms(3000);
+    before = kv_applied_index(kv);
+    ask_patiently(&asker, "k", 10, 5000);
+    forward(2, 5, true);
+    run_ms(20);
+
+    cr_assert_eq(kv_applied_index(kv), before + 1);
+    cr_assert_eq(asker.answers, 1);
+    leave(&asker);
 }
 
 Test(machine, forwarded_commands_that_make_no_sense_never_reach_the_log)
