@@ -357,6 +357,18 @@ static int check_fenced_off(const struct lines *lines, const struct lock_ask *as
     return 0;
 }
 
+/* At the revision of the answer, which may be older than the write: nothing was there to
+ * be deleted. */
+static int check_let_through(const struct lines *lines, const struct lock_ask *ask)
+{
+    const struct hold *hold = find_token(lines, ask->name, ask->token);
+
+    if (hold == NULL || hold->granted > ask->revision || hold->gone <= ask->revision) {
+        return wrong(lines, ask, "let through although the lock was not held");
+    }
+    return 0;
+}
+
 static int check_ask(const struct lines *lines, const struct lock_ask *ask)
 {
     switch (ask->verb) {
@@ -371,7 +383,8 @@ static int check_ask(const struct lines *lines, const struct lock_ask *ask)
                    ? check_count(lines, ask)
                    : 0;
     case LOCK_WRITE:
-        return ask->outcome == LOCK_NOT ? check_fenced_off(lines, ask) : 0;
+        return ask->outcome == LOCK_NOT ? check_fenced_off(lines, ask)
+                                        : check_let_through(lines, ask);
     }
     UNREACHABLE();
 }

@@ -60,8 +60,9 @@ struct lock_client {
     bool again;      /* wanted is held already: one more id */
     int64_t wait_ms; /* of wanted */
     uint64_t next_id;
-    uint32_t uses; /* left before the release */
-    size_t place;  /* of the ask under way in the log */
+    uint32_t uses;                             /* left before the release */
+    size_t place;                              /* of the ask under way in the log */
+    const ProtobufCMessageDescriptor *written; /* the answer to a fenced write */
     uint64_t due_ms;
     char complaint[320];
 };
@@ -366,10 +367,45 @@ static void ask_for_release(struct lock_client *client)
     }
 }
 
+/* In words of the three requests that take a fence; a txn may have it in an op. */
+static void send_fenced(struct lock_client *client, Kvd__V1__Fence *fence, char *key,
+                        char *value)
+{
+    Etcdserverpb__PutRequest put = ETCDSERVERPB__PUT_REQUEST__INIT;
+    Etcdserverpb__DeleteRangeRequest gone = ETCDSERVERPB__DELETE_RANGE_REQUEST__INIT;
+    Etcdserverpb__TxnRequest txn = ETCDSERVERPB__TXN_REQUEST__INIT;
+    Etcdserverpb__RequestOp op = ETCDSERVERPB__REQUEST_OP__INIT;
+    Etcdserverpb__RequestOp *ops[] = {&op};
+    uint64_t dice = between(client, 0, 99);
+
+    put.key = gone.key = binary(key);
+    put.value = binary(value);
+    if (dice < 50) {
+        put.fence = fence;
+        client->written = &etcdserverpb__put_response__descriptor;
+        sim_caller_call(&client->caller, "/etcdserverpb.KV/Put", &put.base, TIMEOUT_MS);
+        return;
+    }
+    if (dice < 65) {
+        gone.fence = fence;
+        client->written = &etcdserverpb__delete_range_response__descriptor;
+        sim_caller_call(&client->caller, "/etcdserverpb.KV/DeleteRange", &gone.base,
+                        TIMEOUT_MS);
+        return;
+    }
+    put.fence = dice < 80 ? fence : NULL;
+    txn.fence = dice < 80 ? NULL : fence;
+    op.request_case = ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_PUT;
+    op.request_put = &put;
+    txn.n_success = 1;
+    txn.success = ops;
+    client->written = &etcdserverpb__txn_response__descriptor;
+    sim_caller_call(&client->caller, "/etcdserverpb.KV/Txn", &txn.base, TIMEOUT_MS);
+}
+
 static void write_fenced(struct lock_client *client)
 {
     const struct held *held = &client->held[between(client, 0, client->n_held - 1)];
-    Etcdserverpb__PutRequest put = ETCDSERVERPB__PUT_REQUEST__INIT;
     Kvd__V1__Fence fence = KVD__V1__FENCE__INIT;
     char name[KEY_MAX];
     char key[KEY_MAX];
@@ -381,11 +417,8 @@ static void write_fenced(struct lock_client *client)
              ++*client->o.next_value);
     fence.name = binary(name);
     fence.token = held->token;
-    put.key = binary(key);
-    put.value = binary(value);
-    put.fence = &fence;
     client->place = note_ask(client, LOCK_WRITE, held);
-    sim_caller_call(&client->caller, "/etcdserverpb.KV/Put", &put.base, TIMEOUT_MS);
+    send_fenced(client, &fence, key, value);
 }
 
 /* ---- answers ---- */
@@ -483,6 +516,15 @@ static void take_released(struct lock_client *client, struct slice reply)
     released(client);
 }
 
+/* Each of the answers begins with its header. */
+static void take_written(struct lock_client *client, struct slice reply)
+{
+    const Etcdserverpb__PutResponse *told = decode(client, client->written, reply);
+    struct lock_ask *ask = end_ask(client, LOCK_DONE);
+
+    ask->revision = told->header->revision;
+}
+
 static void take_reply(struct lock_client *client, struct slice reply)
 {
     switch (client->phase) {
@@ -503,7 +545,7 @@ static void take_reply(struct lock_client *client, struct slice reply)
         }
         return;
     case USING:
-        end_ask(client, LOCK_DONE);
+        take_written(client, reply);
         return;
     case RELEASING:
         take_released(client, reply);

@@ -251,6 +251,19 @@ Test(lock_check, write_under_the_token_of_a_waiter_is_found)
     cr_assert(strstr(reason(), "which did not hold it"));
 }
 
+Test(lock_check, answer_to_a_write_without_the_lock_is_found)
+{
+    int64_t a = come(1, "");
+    struct lock_ask ask = {.verb = LOCK_WRITE, .outcome = LOCK_DONE, .token = a};
+
+    ask.revision = a;
+    add(ask);
+    cr_assert_str_eq(reason(), "");
+
+    history.asks[0].revision = go(1, "");
+    cr_assert(strstr(reason(), "let through"));
+}
+
 Test(lock_check, refusal_of_a_token_that_holds_is_found)
 {
     int64_t a = come(1, "");
