@@ -1,12 +1,13 @@
 /* A search, breadth first, in the graph of who waits for whom.
  *
  * A lease that waits in a line waits for each lease before it there, but that a shared
- * hold does not wait for shared ones. The search starts with the lease that asks, at the
- * end of the line that it asks for, and goes on to what those before it wait for
- * elsewhere. When it meets the lease that asks, the way there is the circle. Only holds
- * of kvd's own service count as waiting: a candidate of an election waits as long as it
- * lives and does other things meanwhile. What the search costs is bounded; a circle that
- * is too long for it is not refused, and ends with a lease or a deadline. */
+ * hold does not wait for the shared ones right before it. The search starts with the
+ * lease that asks, at the end of the line that it asks for, and goes on to what those
+ * before it wait for elsewhere. When it meets the lease that asks, the way there is the
+ * circle. Only holds of kvd's own service count as waiting: a candidate of an election
+ * waits as long as it lives and does other things meanwhile. What the search costs is
+ * bounded; a circle that is too long for it is not refused, and ends with a lease or a
+ * deadline. */
 #include "kv/lock_cycle.h"
 
 #include <inttypes.h>
@@ -83,6 +84,8 @@ static void look_before(struct search *search, const struct lock_line *line,
                         const struct list *from, Kvd__V1__LockMode mode, int64_t lease,
                         struct waited *who)
 {
+    bool shares = mode == KVD__V1__LOCK_MODE__SHARED;
+
     for (const struct list *pos = from; pos != &line->holds && search->met == NULL;
          pos = pos->prev) {
         const struct lock_hold *hold = lock_hold_at((struct list *)pos);
@@ -90,9 +93,8 @@ static void look_before(struct search *search, const struct lock_line *line,
         if (!step(search, 1)) {
             return;
         }
-        if (hold->key->lease != lease && !is_found(search, hold->key->lease) &&
-            (mode != KVD__V1__LOCK_MODE__SHARED ||
-             hold->mode != KVD__V1__LOCK_MODE__SHARED)) {
+        shares = shares && hold->mode == KVD__V1__LOCK_MODE__SHARED;
+        if (!shares && hold->key->lease != lease && !is_found(search, hold->key->lease)) {
             find(search, hold, who);
         }
     }

@@ -408,6 +408,16 @@ Test(lock_apply, who_only_waits_before_is_part_of_a_circle)
     cr_expect_not_null(strstr(refused, "waits before it"), "%s", refused);
 }
 
+Test(lock_apply, readers_wait_for_readers_before_one_who_writes)
+{
+    cr_assert(acquire(&fx, "a", 1, "h", SHARED, 0));
+    hand_put(&fx, "a/2", 2); /* as etcd's clients do: does not count as waiting itself */
+    cr_assert(acquire(&fx, "b", 3, "h", EXCLUSIVE, 0));
+    cr_assert(waits("b", 1, EXCLUSIVE), "behind 3");
+
+    cr_expect(is_refused("a", 3, SHARED));
+}
+
 Test(lock_apply, readers_do_not_wait_for_readers)
 {
     cr_assert(acquire(&fx, "a", 1, "h", SHARED, 0));
