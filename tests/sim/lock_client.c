@@ -13,22 +13,21 @@
 #include "lock.pb-c.h"
 #include "rpc.pb-c.h"
 #include "tests/sim/lease_keeper.h"
+#include "tests/sim/lock_requests.h"
 #include "tests/sim/sim_caller.h"
 #include "v3election.pb-c.h"
 #include "v3lock.pb-c.h"
 
-#define TIMEOUT_MS 8000
-#define FOREVER_MS 600000 /* a call that waits as long as it takes */
-#define TTL_MAX    6      /* s */
-#define NEGLECT_MS 8000
-#define SLOTS_NAME 50 /* the lock with slots */
-#define SLOTS      2
-#define HELD_MAX   2
-#define IDS_MAX    3
-#define USES_MAX   6 /* acts between acquire and release */
-#define KEY_MAX    128
-
-enum way { WAY_EXCLUSIVE, WAY_SHARED, WAY_SLOTS, WAY_LOCK, WAY_CAMPAIGN };
+#define LOCK_REQUEST_MS 8000
+#define FOREVER_MS      600000 /* a call that waits as long as it takes */
+#define TTL_MAX         6      /* s */
+#define NEGLECT_MS      8000
+#define SLOTS_NAME      50 /* the lock with slots */
+#define SLOTS           2
+#define HELD_MAX        2
+#define IDS_MAX         3
+#define USES_MAX        6 /* acts between acquire and release */
+#define KEY_MAX         128
 
 /*   LEASING --granted--> RESTING --> ACQUIRING --> USING --> RELEASING --> RESTING
  *      ^------- the lease is gone: from everywhere ------------+  (a second lock: USING
@@ -36,7 +35,7 @@ enum way { WAY_EXCLUSIVE, WAY_SHARED, WAY_SLOTS, WAY_LOCK, WAY_CAMPAIGN };
 enum phase { LEASING, RESTING, ACQUIRING, USING, RELEASING, REVOKING, ENDED };
 
 struct held {
-    enum way way;
+    enum lock_way way;
     uint32_t name;
     int64_t token; /* 0: not known */
     uint64_t ids[IDS_MAX];
@@ -101,42 +100,23 @@ static void pause(struct lock_client *client)
     client->due_ms = now_ms(client) + between(client, 1, client->o.act_ms_max);
 }
 
-/* ---- names ---- */
+/* ---- terms ---- */
 
-static ProtobufCBinaryData binary(const char *text)
+/* Of a hold with one of its ids. */
+static struct lock_terms terms_of(const struct lock_client *client,
+                                  const struct held *held, uint64_t id)
 {
-    return (ProtobufCBinaryData){strlen(text), (uint8_t *)text};
+    struct lock_terms terms = {.way = held->way,
+                               .name = held->name,
+                               .slots = held->way == WAY_SLOTS ? SLOTS : 0,
+                               .lease = client->life->id,
+                               .token = held->token};
+
+    snprintf(terms.id, sizeof(terms.id), "c%" PRIu32 "-%" PRIu64, client->o.number, id);
+    return terms;
 }
 
-static void name_text(uint32_t name, char *text, size_t size)
-{
-    snprintf(text, size, LOCK_PREFIX "%" PRIu32, name);
-}
-
-static void id_text(const struct lock_client *client, uint64_t id, char *text,
-                    size_t size)
-{
-    snprintf(text, size, "c%" PRIu32 "-%" PRIu64, client->o.number, id);
-}
-
-/* The key of a hold. */
-static void key_text(const struct lock_client *client, const struct held *held,
-                     char *text, size_t size)
-{
-    char id[32];
-    char suffix[64] = "";
-
-    id_text(client, held->ids[0], id, sizeof(id));
-    if (held->way == WAY_SHARED) {
-        snprintf(suffix, sizeof(suffix), ".shared");
-    } else if (held->way == WAY_SLOTS) {
-        snprintf(suffix, sizeof(suffix), ".slots-%d.%s", SLOTS, id);
-    }
-    snprintf(text, size, LOCK_PREFIX "%" PRIu32 "/%" PRIx64 "%s", held->name,
-             (uint64_t)client->life->id, suffix);
-}
-
-static enum lock_mode mode_of(enum way way)
+static enum lock_mode mode_of(enum lock_way way)
 {
     return way == WAY_SHARED  ? LOCK_SHARED
            : way == WAY_SLOTS ? LOCK_SLOTS
@@ -169,7 +149,7 @@ static void grant(struct lock_client *client)
     request.ttl = client->life->ttl;
     client->lease_place = lease_life_ask(client->life, LEASE_GRANT, now_ns(client));
     sim_caller_call(&client->caller, "/etcdserverpb.Lease/LeaseGrant", &request.base,
-                    TIMEOUT_MS);
+                    LOCK_REQUEST_MS);
 }
 
 static void revoke(struct lock_client *client)
@@ -179,7 +159,7 @@ static void revoke(struct lock_client *client)
     request.id = client->life->id;
     client->lease_place = lease_life_ask(client->life, LEASE_REVOKE, now_ns(client));
     sim_caller_call(&client->caller, "/etcdserverpb.Lease/LeaseRevoke", &request.base,
-                    TIMEOUT_MS);
+                    LOCK_REQUEST_MS);
 }
 
 static void granted(struct lock_client *client)
@@ -208,20 +188,21 @@ static void lose_lease(struct lock_client *client)
 static size_t note_ask(struct lock_client *client, enum lock_verb verb,
                        const struct held *held)
 {
+    struct lock_terms terms = terms_of(client, held, held->ids[0]);
     char key[KEY_MAX];
     struct lock_ask ask = {
         .verb = verb,
         .client = client->o.number,
         .name = held->name,
         .mode = mode_of(held->way),
-        .slots = held->way == WAY_SLOTS ? SLOTS : 0,
+        .slots = terms.slots,
         .lease = client->life->id,
         .try = client->wait_ms == 0,
         .sent = now_ns(client),
         .token = held->token,
     };
 
-    key_text(client, held, key, sizeof(key));
+    lock_terms_key(&terms, key, sizeof(key));
     ask.key = chronicle_key(client->o.chronicle, slice_str(key));
     return lock_log_add(client->o.log, &ask);
 }
@@ -235,190 +216,39 @@ static struct lock_ask *end_ask(struct lock_client *client, enum lock_outcome ou
     return ask;
 }
 
-/* For long, but not for ever: it asks again elsewhere, and has kept its place. */
-static void wait(struct lock_client *client, const char *path,
-                 const ProtobufCMessage *request)
-{
-    sim_caller_wait(&client->caller, path, request, between(client, 3000, 12000));
-}
-
-static void acquire(struct lock_client *client)
-{
-    static const Kvd__V1__LockMode modes[] = {[WAY_EXCLUSIVE] =
-                                                  KVD__V1__LOCK_MODE__EXCLUSIVE,
-                                              [WAY_SHARED] = KVD__V1__LOCK_MODE__SHARED,
-                                              [WAY_SLOTS] = KVD__V1__LOCK_MODE__SLOTS};
-    Kvd__V1__AcquireRequest request = KVD__V1__ACQUIRE_REQUEST__INIT;
-    struct held *wanted = &client->wanted;
-    char name[KEY_MAX];
-    char id[32];
-
-    name_text(wanted->name, name, sizeof(name));
-    id_text(client, wanted->ids[wanted->n_ids - 1], id, sizeof(id));
-    request.name = binary(name);
-    request.lease = client->life->id;
-    request.hold = id;
-    request.mode = modes[wanted->way];
-    request.slots = wanted->way == WAY_SLOTS ? SLOTS : 0;
-    request.wait_ms = client->wait_ms;
-    client->place = note_ask(client, LOCK_ACQUIRE, wanted);
-    if (client->wait_ms < 0) {
-        wait(client, "/kvd.v1.Lock/Acquire", &request.base);
-    } else {
-        sim_caller_call(&client->caller, "/kvd.v1.Lock/Acquire", &request.base,
-                        TIMEOUT_MS);
-    }
-}
-
-static void etcd_lock(struct lock_client *client)
-{
-    V3lockpb__LockRequest request = V3LOCKPB__LOCK_REQUEST__INIT;
-    char name[KEY_MAX];
-
-    name_text(client->wanted.name, name, sizeof(name));
-    request.name = binary(name);
-    request.lease = client->life->id;
-    client->place = note_ask(client, LOCK_ETCD_LOCK, &client->wanted);
-    wait(client, "/v3lockpb.Lock/Lock", &request.base);
-}
-
-static void etcd_campaign(struct lock_client *client)
-{
-    V3electionpb__CampaignRequest request = V3ELECTIONPB__CAMPAIGN_REQUEST__INIT;
-    char name[KEY_MAX];
-
-    name_text(client->wanted.name, name, sizeof(name));
-    request.name = binary(name);
-    request.lease = client->life->id;
-    request.value = binary("candidate");
-    client->place = note_ask(client, LOCK_ETCD_CAMPAIGN, &client->wanted);
-    wait(client, "/v3electionpb.Election/Campaign", &request.base);
-}
-
 static void ask_for_lock(struct lock_client *client)
 {
-    switch (client->wanted.way) {
-    case WAY_EXCLUSIVE:
-    case WAY_SHARED:
-    case WAY_SLOTS:
-        acquire(client);
-        return;
-    case WAY_LOCK:
-        etcd_lock(client);
-        return;
-    case WAY_CAMPAIGN:
-        etcd_campaign(client);
-        return;
-    }
-    UNREACHABLE();
-}
+    static const enum lock_verb verbs[] = {[WAY_EXCLUSIVE] = LOCK_ACQUIRE,
+                                           [WAY_SHARED] = LOCK_ACQUIRE,
+                                           [WAY_SLOTS] = LOCK_ACQUIRE,
+                                           [WAY_LOCK] = LOCK_ETCD_LOCK,
+                                           [WAY_CAMPAIGN] = LOCK_ETCD_CAMPAIGN};
+    const struct held *wanted = &client->wanted;
+    struct lock_terms terms = terms_of(client, wanted, wanted->ids[wanted->n_ids - 1]);
 
-static void release(struct lock_client *client)
-{
-    Kvd__V1__ReleaseRequest request = KVD__V1__RELEASE_REQUEST__INIT;
-    struct held *held = &client->held[client->n_held - 1];
-    char name[KEY_MAX];
-    char id[32];
-
-    name_text(held->name, name, sizeof(name));
-    id_text(client, held->ids[held->n_ids - 1], id, sizeof(id));
-    request.name = binary(name);
-    request.lease = client->life->id;
-    request.hold = id;
-    client->place = note_ask(client, LOCK_RELEASE, held);
-    sim_caller_call(&client->caller, "/kvd.v1.Lock/Release", &request.base, TIMEOUT_MS);
-}
-
-static void etcd_release(struct lock_client *client)
-{
-    struct held *held = &client->held[client->n_held - 1];
-    V3lockpb__UnlockRequest unlock = V3LOCKPB__UNLOCK_REQUEST__INIT;
-    V3electionpb__ResignRequest resign = V3ELECTIONPB__RESIGN_REQUEST__INIT;
-    V3electionpb__LeaderKey leader = V3ELECTIONPB__LEADER_KEY__INIT;
-    char key[KEY_MAX];
-    char name[KEY_MAX];
-
-    key_text(client, held, key, sizeof(key));
-    name_text(held->name, name, sizeof(name));
-    client->place = note_ask(client, LOCK_RELEASE, held);
-    if (held->way == WAY_LOCK) {
-        unlock.key = binary(key);
-        sim_caller_call(&client->caller, "/v3lockpb.Lock/Unlock", &unlock.base,
-                        TIMEOUT_MS);
-        return;
-    }
-    leader.name = binary(name);
-    leader.key = binary(key);
-    leader.rev = held->token;
-    leader.lease = client->life->id;
-    resign.leader = &leader;
-    sim_caller_call(&client->caller, "/v3electionpb.Election/Resign", &resign.base,
-                    TIMEOUT_MS);
+    client->place = note_ask(client, verbs[wanted->way], wanted);
+    /* For long, but not for ever: it asks again elsewhere, and has kept its place. */
+    lock_request_acquire(&client->caller, &terms, client->wait_ms,
+                         between(client, 3000, 12000));
 }
 
 static void ask_for_release(struct lock_client *client)
 {
-    enum way way = client->held[client->n_held - 1].way;
+    const struct held *held = &client->held[client->n_held - 1];
+    struct lock_terms terms = terms_of(client, held, held->ids[held->n_ids - 1]);
 
-    if (way == WAY_LOCK || way == WAY_CAMPAIGN) {
-        etcd_release(client);
-    } else {
-        release(client);
-    }
-}
-
-/* In words of the three requests that take a fence; a txn may have it in an op. */
-static void send_fenced(struct lock_client *client, Kvd__V1__Fence *fence, char *key,
-                        char *value)
-{
-    Etcdserverpb__PutRequest put = ETCDSERVERPB__PUT_REQUEST__INIT;
-    Etcdserverpb__DeleteRangeRequest gone = ETCDSERVERPB__DELETE_RANGE_REQUEST__INIT;
-    Etcdserverpb__TxnRequest txn = ETCDSERVERPB__TXN_REQUEST__INIT;
-    Etcdserverpb__RequestOp op = ETCDSERVERPB__REQUEST_OP__INIT;
-    Etcdserverpb__RequestOp *ops[] = {&op};
-    uint64_t dice = between(client, 0, 99);
-
-    put.key = gone.key = binary(key);
-    put.value = binary(value);
-    if (dice < 50) {
-        put.fence = fence;
-        client->written = &etcdserverpb__put_response__descriptor;
-        sim_caller_call(&client->caller, "/etcdserverpb.KV/Put", &put.base, TIMEOUT_MS);
-        return;
-    }
-    if (dice < 65) {
-        gone.fence = fence;
-        client->written = &etcdserverpb__delete_range_response__descriptor;
-        sim_caller_call(&client->caller, "/etcdserverpb.KV/DeleteRange", &gone.base,
-                        TIMEOUT_MS);
-        return;
-    }
-    put.fence = dice < 80 ? fence : NULL;
-    txn.fence = dice < 80 ? NULL : fence;
-    op.request_case = ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_PUT;
-    op.request_put = &put;
-    txn.n_success = 1;
-    txn.success = ops;
-    client->written = &etcdserverpb__txn_response__descriptor;
-    sim_caller_call(&client->caller, "/etcdserverpb.KV/Txn", &txn.base, TIMEOUT_MS);
+    client->place = note_ask(client, LOCK_RELEASE, held);
+    lock_request_release(&client->caller, &terms);
 }
 
 static void write_fenced(struct lock_client *client)
 {
     const struct held *held = &client->held[between(client, 0, client->n_held - 1)];
-    Kvd__V1__Fence fence = KVD__V1__FENCE__INIT;
-    char name[KEY_MAX];
-    char key[KEY_MAX];
-    char value[KEY_MAX];
+    struct lock_terms terms = terms_of(client, held, held->ids[0]);
 
-    name_text(held->name, name, sizeof(name));
-    snprintf(key, sizeof(key), FENCED_PREFIX "%" PRIu32, held->name);
-    snprintf(value, sizeof(value), "%" PRId64 " %" PRIu64, held->token,
-             ++*client->o.next_value);
-    fence.name = binary(name);
-    fence.token = held->token;
     client->place = note_ask(client, LOCK_WRITE, held);
-    send_fenced(client, &fence, key, value);
+    client->written = lock_request_write(&client->caller, &terms, ++*client->o.next_value,
+                                         between(client, 0, 99));
 }
 
 /* ---- answers ---- */
@@ -503,7 +333,7 @@ static void released(struct lock_client *client)
 
 static void take_released(struct lock_client *client, struct slice reply)
 {
-    enum way way = client->held[client->n_held - 1].way;
+    enum lock_way way = client->held[client->n_held - 1].way;
 
     if (way != WAY_LOCK && way != WAY_CAMPAIGN) {
         const Kvd__V1__ReleaseResponse *told =
@@ -614,12 +444,12 @@ static void on_answered(void *owner, int code, const char *text, struct slice re
 
 static void pick_lock(struct lock_client *client)
 {
-    static const enum way ways[] = {WAY_EXCLUSIVE, WAY_EXCLUSIVE, WAY_EXCLUSIVE,
-                                    WAY_SHARED,    WAY_SHARED,    WAY_SLOTS,
-                                    WAY_LOCK,      WAY_CAMPAIGN};
+    static const enum lock_way ways[] = {WAY_EXCLUSIVE, WAY_EXCLUSIVE, WAY_EXCLUSIVE,
+                                         WAY_SHARED,    WAY_SHARED,    WAY_SLOTS,
+                                         WAY_LOCK,      WAY_CAMPAIGN};
     uint64_t dice = between(client, 0, 99);
     /* Who holds one already asks for an exclusive or a shared one. */
-    enum way way = ways[between(client, 0, client->n_held > 0 ? 4 : 7)];
+    enum lock_way way = ways[between(client, 0, client->n_held > 0 ? 4 : 7)];
     uint32_t name = (uint32_t)between(client, 0, client->o.n_names - 1);
 
     if (client->n_held > 0 && name == client->held[0].name) {

@@ -405,7 +405,7 @@ Test(lock_apply, who_only_waits_before_is_part_of_a_circle)
 
     /* 3 may not overtake 2, who waits for 1, who waits for 3. */
     cr_expect(is_refused("a", 3, SHARED));
-    cr_expect_not_null(strstr(refused, "waits before it"), "%s", refused);
+    cr_expect_not_null(strstr(refused, "(lease 1) holds"), "%s", refused);
 }
 
 Test(lock_apply, readers_wait_for_readers_before_one_who_writes)
