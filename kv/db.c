@@ -38,10 +38,10 @@ static const char *const texts[DB_NSTMTS] = {
     [DB_REMOVE] = "DELETE FROM history WHERE seq = ?1",
     [DB_MEMBER_STORE] = "INSERT OR REPLACE INTO member (id, publish) VALUES (?1, ?2)",
     [DB_MEMBER_LOAD] = "SELECT publish FROM member",
-    [DB_LEASE_STORE] = "INSERT OR REPLACE INTO lease (id, ttl, deadline, checksum)"
-                       " VALUES (?1, ?2, ?3, ?4)",
-    [DB_LEASE_REMOVE] = "DELETE FROM lease WHERE id = ?1",
-    [DB_LEASE_LOAD] = "SELECT id, ttl, deadline, checksum FROM lease",
+    [DB_LEASE_APPEND] = "INSERT INTO lease (row, checksum, records) VALUES (?1, ?2, ?3)",
+    [DB_LEASE_REMOVE] = "DELETE FROM lease WHERE row = ?1",
+    [DB_LEASE_LOAD] = "SELECT row, checksum, records FROM lease WHERE row > ?1"
+                      " ORDER BY row LIMIT ?2",
     [DB_PAGES] = "PRAGMA page_count",
     [DB_PAGES_FREE] = "PRAGMA freelist_count",
 };

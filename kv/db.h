@@ -27,9 +27,9 @@ enum db_stmt {
     DB_REMOVE,
     DB_MEMBER_STORE,
     DB_MEMBER_LOAD,
-    DB_LEASE_STORE,
+    DB_LEASE_APPEND,
     DB_LEASE_REMOVE,
-    DB_LEASE_LOAD,
+    DB_LEASE_LOAD, /* rows after one */
     DB_PAGES,
     DB_PAGES_FREE,
     DB_NSTMTS,

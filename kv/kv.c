@@ -207,7 +207,7 @@ void kv_begin(struct kv *kv)
 void kv_commit(struct kv *kv)
 {
     CHECK(kv->in_batch);
-    lease_store_changed(kv);
+    lease_store_changes(kv);
     kv_db_commit(kv);
     kv->in_batch = false;
     kv->committed = kv->meta.applied_index;

@@ -17,7 +17,7 @@
 
 void leases_open(struct leases *leases)
 {
-    *leases = (struct leases){.n_buckets = 1};
+    *leases = (struct leases){.n_buckets = 1, .first_row = 1};
     leases->buckets = mem_zero(sizeof(leases->buckets[0]));
 }
 
@@ -35,6 +35,7 @@ void leases_close(struct leases *leases)
     free(leases->buckets);
     free(leases->heap);
     free(leases->changed);
+    free(leases->removed);
     *leases = (struct leases){0};
 }
 
@@ -170,8 +171,10 @@ uint64_t lease_deadline(const struct kv *kv, int64_t ttl)
 
 /* ---- changes ---- */
 
-static void note_change(struct leases *leases, struct lease *lease)
+void lease_changed(struct kv *kv, struct lease *lease)
 {
+    struct leases *leases = &kv->leases;
+
     if (lease->changed != 0) {
         return;
     }
@@ -192,6 +195,15 @@ static void forget_change(struct leases *leases, struct lease *lease)
     leases->changed[lease->changed - 1] = last;
     last->changed = lease->changed;
     lease->changed = 0;
+}
+
+void leases_unchanged(struct leases *leases)
+{
+    for (size_t i = 0; i < leases->n_changed; i++) {
+        leases->changed[i]->changed = 0;
+    }
+    leases->n_changed = 0;
+    leases->n_removed = 0;
 }
 
 struct lease *lease_add(struct kv *kv, int64_t id, int64_t ttl, uint64_t deadline_ms)
@@ -215,7 +227,7 @@ struct lease *lease_add(struct kv *kv, int64_t id, int64_t ttl, uint64_t deadlin
     leases->n++;
     heap_settle(leases, leases->n - 1, (struct lease_slot){deadline_ms, lease});
     kv->meta.lease_sum += hash_lease(lease);
-    note_change(leases, lease);
+    lease_changed(kv, lease);
     return lease;
 }
 
@@ -225,7 +237,7 @@ void lease_set_deadline(struct kv *kv, struct lease *lease, uint64_t deadline_ms
     lease->deadline_ms = deadline_ms;
     kv->meta.lease_sum += hash_lease(lease);
     heap_settle(&kv->leases, lease->place, (struct lease_slot){deadline_ms, lease});
-    note_change(&kv->leases, lease);
+    lease_changed(kv, lease);
 }
 
 void lease_remove(struct kv *kv, struct lease *lease)
@@ -245,6 +257,11 @@ void lease_remove(struct kv *kv, struct lease *lease)
     }
     kv->meta.lease_sum -= hash_lease(lease);
     forget_change(leases, lease);
+    if (lease->row != 0) {
+        leases->removed = grow(leases->removed, &leases->removed_room, leases->n_removed,
+                               sizeof(leases->removed[0]));
+        leases->removed[leases->n_removed++] = lease->id;
+    }
     lease_free(lease);
 }
 

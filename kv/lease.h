@@ -2,9 +2,9 @@
  *
  * A lease is due from the entry on whose cluster_ms reaches its deadline; from then on
  * it counts as gone, although its keys may still be there for some entries more: each
- * entry removes a bounded number of due leases (lease_apply.c). Every lease has a row in
- * SQLite (lease_store.c), written with the batch that changed it. About 110 bytes a
- * lease, and 32 for the list of its keys. */
+ * entry removes a bounded number of due leases (lease_apply.c). What a batch has changed
+ * is written to SQLite at its end (lease_store.c). About 110 bytes a lease, and 32 for
+ * the list of its keys. */
 #ifndef KVD_KV_LEASE_H
 #define KVD_KV_LEASE_H
 
@@ -26,7 +26,7 @@ struct lease {
     struct lease *next; /* in its bucket */
     uint32_t place;     /* in the order of deadlines */
     uint32_t changed; /* its place, from 1 on, among those to be written; 0: it is not */
-    bool stored;      /* it has a row */
+    int64_t row;      /* lease_store.c's: of its newest record; 0: it has none */
 };
 
 /* A slot of the heap, with what is compared first. */
@@ -44,6 +44,12 @@ struct leases {
     struct lease **changed; /* to be written with the batch */
     size_t n_changed;
     size_t changed_room;
+    int64_t *removed; /* ids, likewise: their records are void */
+    size_t n_removed;
+    size_t removed_room;
+    int64_t first_row; /* lease_store.c's: rows there are, none when last < first */
+    int64_t last_row;
+    uint64_t n_records; /* in them */
     uint64_t n_granted; /* since open */
     uint64_t n_renewed;
     uint64_t n_revoked; /* or expired */
@@ -73,6 +79,12 @@ uint64_t lease_deadline(const struct kv *kv, int64_t ttl);
 /* A new id, not yet known. */
 struct lease *lease_add(struct kv *kv, int64_t id, int64_t ttl, uint64_t deadline_ms);
 void lease_set_deadline(struct kv *kv, struct lease *lease, uint64_t deadline_ms);
+
+/* To be written with the batch; all of these do so themselves. */
+void lease_changed(struct kv *kv, struct lease *lease);
+
+/* All that was to be written is. */
+void leases_unchanged(struct leases *leases);
 
 /* Must have no keys. */
 void lease_remove(struct kv *kv, struct lease *lease);

@@ -11,7 +11,6 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "kv/kv.h"
-#include "kv/lease_store.h"
 #include "kv/state.h"
 #include "kv/write.h"
 
@@ -38,7 +37,6 @@ static void end(struct kv *kv, struct lease *lease)
     }
     write_end(&write);
     free(keys);
-    lease_store_removal(kv, lease);
     lease_remove(kv, lease);
     kv->leases.n_revoked++;
 }

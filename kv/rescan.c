@@ -1,5 +1,6 @@
 /* Rereads all rows of history in slices, checks each against its checksum, and their sum
- * and the members' against what the meta row says. Writes go on in between: what is
+ * and the members' against what the meta row says; then the rows of the leases, which are
+ * checked by themselves. Writes go on in between: what is
  * appended is met later, what compaction removes behind the scan is taken off its sum. */
 #include "kv/rescan.h"
 
@@ -9,6 +10,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "kv/history.h"
+#include "kv/lease_store.h"
 #include "kv/state.h"
 
 void rescan_removed(struct kv *kv, int64_t seq, uint64_t hash)
@@ -18,7 +20,8 @@ void rescan_removed(struct kv *kv, int64_t seq, uint64_t hash)
     }
 }
 
-bool kv_rescan_step(struct kv *kv)
+/* The next slice of history; false: it is damaged. */
+static bool reread_history(struct kv *kv)
 {
     struct rescan *r = &kv->rescan;
     sqlite3_stmt *stmt = kv->db.stmts[DB_FOLLOW];
@@ -26,10 +29,6 @@ bool kv_rescan_step(struct kv *kv)
     int n = 0;
     int step = SQLITE_DONE;
 
-    CHECK(!kv->in_batch);
-    if (kv->dead) {
-        return true;
-    }
     sqlite3_bind_int64(stmt, 1, r->seq);
     sqlite3_bind_int64(stmt, 2, LIMIT_RESCAN_SLICE);
     while (good && (step = sqlite3_step(stmt)) == SQLITE_ROW) {
@@ -47,12 +46,32 @@ bool kv_rescan_step(struct kv *kv)
     if (!good) {
         log_error("a row of the history is damaged", LOG_INT("row", r->seq));
     } else if (n < LIMIT_RESCAN_SLICE) {
+        r->whole = true;
         good = r->sum + members_sum(kv) == kv->meta.state_sum - kv->meta.removed_sum;
         if (!good) {
             log_error("the rows of the store do not add up to its state hash");
         }
     }
-    if (!good || n < LIMIT_RESCAN_SLICE) {
+    return good;
+}
+
+bool kv_rescan_step(struct kv *kv)
+{
+    struct rescan *r = &kv->rescan;
+    bool through = false;
+    bool good = true;
+
+    CHECK(!kv->in_batch);
+    if (kv->dead) {
+        return true;
+    }
+    if (!r->whole) {
+        good = reread_history(kv);
+    } else {
+        good = lease_rescan(kv, &r->lease_row);
+        through = r->lease_row == 0;
+    }
+    if (!good || through) {
         *r = (struct rescan){0};
     }
     return good;

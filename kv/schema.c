@@ -8,8 +8,9 @@
  *
  * history holds every change of a key in order; seq counts them without gaps, prev is the
  * seq of the key's version before. The value comes last, so that rows can be read without
- * fetching the pages of a long one. lease has the leases there are. meta has one row: how
- * far the log was applied, what the store counts, and a checksum over it. */
+ * fetching the pages of a long one. lease is a log of the leases (lease_store.c). meta
+ * has one row: how far the log was applied, what the store counts, and a checksum over
+ * it. */
 #include "kv/schema.h"
 
 #include <inttypes.h>
@@ -20,8 +21,8 @@
 #define APPLICATION_ID 0x6b766431 /* "kvd1" */
 
 #define LEASE_TABLE                                                                      \
-    "CREATE TABLE lease (id INTEGER PRIMARY KEY, ttl INTEGER NOT NULL,"                  \
-    " deadline INTEGER NOT NULL, checksum INTEGER NOT NULL);"
+    "CREATE TABLE lease (row INTEGER PRIMARY KEY, checksum INTEGER NOT NULL,"            \
+    " records BLOB NOT NULL);"
 
 static const char tables[] =
     "CREATE TABLE history (seq INTEGER PRIMARY KEY, rev INTEGER NOT NULL,"

@@ -1,6 +1,7 @@
 /* Leases: granted, renewed, revoked, expired; their keys; what survives a restart. */
 #include <sqlite3.h>
 
+#include "base/log.h"
 #include "tests/unit/kv/leases.h"
 
 static struct fixture fx;
@@ -13,6 +14,10 @@ static void open_store(void)
 static void close_store(void)
 {
     fixture_close(&fx);
+}
+
+static void drop_line(void *owner, const char *line)
+{
 }
 
 TestSuite(lease, .init = open_store, .fini = close_store);
@@ -346,13 +351,98 @@ static void damage(const char *text, const char *says)
 
 Test(lease, row_that_was_changed_is_found_at_open)
 {
-    damage("UPDATE lease SET deadline = deadline + 1 WHERE id = 2",
-           "the row of lease 0000000000000002 is damaged");
+    damage("UPDATE lease SET records = zeroblob(24) WHERE row = 2",
+           "row 2 of the leases is damaged");
 }
 
 Test(lease, row_that_is_missing_is_found_at_open)
 {
-    damage("DELETE FROM lease WHERE id = 2", "leases are missing");
+    damage("DELETE FROM lease WHERE row = 2", "changes of leases are missing");
+}
+
+Test(lease, rescan_finds_a_damaged_row)
+{
+    sqlite3 *conn = NULL;
+
+    cr_assert_eq(run_grant(&fx, 1, 30), API_OK);
+    cr_expect(kv_rescan_step(fx.kv));
+    cr_expect(kv_rescan_step(fx.kv));
+    cr_assert_eq(sqlite3_open(fx.path, &conn), SQLITE_OK);
+    cr_assert_eq(
+        sqlite3_exec(conn, "UPDATE lease SET checksum = checksum + 1", NULL, NULL, NULL),
+        SQLITE_OK);
+    sqlite3_close(conn);
+    log_redirect(drop_line, NULL);
+
+    cr_expect(kv_rescan_step(fx.kv));
+    cr_expect_not(kv_rescan_step(fx.kv));
+}
+
+/* ---- the log within the table ---- */
+
+static uint64_t n_rows(void)
+{
+    sqlite3 *conn = NULL;
+    sqlite3_stmt *stmt = NULL;
+    uint64_t n;
+
+    cr_assert_eq(sqlite3_open(fx.path, &conn), SQLITE_OK);
+    cr_assert_eq(sqlite3_prepare_v2(conn, "SELECT count(*) FROM lease", -1, &stmt, NULL),
+                 SQLITE_OK);
+    cr_assert_eq(sqlite3_step(stmt), SQLITE_ROW);
+    n = (uint64_t)sqlite3_column_int64(stmt, 0);
+    sqlite3_finalize(stmt);
+    sqlite3_close(conn);
+    return n;
+}
+
+Test(lease, records_stay_near_twice_the_leases_however_often_they_are_renewed)
+{
+    enum { N = 500, ROUNDS = 100 };
+    int64_t ids[N];
+    uint64_t hash;
+
+    for (int i = 0; i < N; i++) {
+        ids[i] = i + 1;
+        cr_assert_eq(run_grant(&fx, ids[i], 600 + i), API_OK);
+    }
+    for (int i = 0; i < ROUNDS; i++) {
+        run_renew(&fx, ids, N);
+        cr_assert_eq(run_renew_one(&fx, 1 + i), 600 + i);
+    }
+    hash = kv_state_hash(fx.kv);
+
+    cr_expect_leq(n_rows(), 2 * (2 * N + 4096) / N + N);
+    fixture_reopen(&fx);
+    cr_expect_eq(kv_state_hash(fx.kv), hash);
+    cr_expect_eq(n_leases(), N);
+    cr_expect_eq(time_to_live(&fx, N, 0)->ttl, 600 + N - 2);
+}
+
+Test(lease, removed_leases_stay_removed_when_old_rows_go)
+{
+    enum { N = 3000 };
+    int64_t ids[N];
+
+    for (int i = 0; i < N; i++) {
+        ids[i] = i + 1;
+        cr_assert_eq(run_grant(&fx, ids[i], 600), API_OK);
+    }
+    for (int i = 0; i < N; i += 2) {
+        cr_assert_eq(run_revoke(&fx, ids[i]), API_OK);
+    }
+    for (int i = 0; i < 20; i++) {
+        run_renew(&fx, ids, N);
+        if (i % 5 == 0) {
+            fixture_reopen(&fx);
+        }
+    }
+
+    cr_expect_eq(n_leases(), N / 2);
+    cr_expect_eq(run_grant(&fx, 1, 60), API_OK);
+    fixture_reopen(&fx);
+    cr_expect_eq(n_leases(), N / 2 + 1);
+    cr_expect_eq(time_to_live(&fx, 1, 0)->grantedttl, 60);
 }
 
 /* ---- the structures, against plain ones ---- */
