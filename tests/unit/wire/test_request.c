@@ -72,6 +72,19 @@ Test(request, long_token_is_kept_whole_and_its_memory_not_for_the_next, .init = 
     cr_assert_leq(request.token.room, 512);
 }
 
+Test(request, a_fence_is_kept_and_a_second_one_noticed, .init = start, .fini = stop)
+{
+    cr_assert_null(request.md.fence);
+    add("kvd-fence", "a:1");
+    cr_assert_str_eq(request.md.fence, "a:1");
+    cr_assert_not(request.md.two_fences);
+    add("kvd-fence", "a:2");
+    cr_assert(request.md.two_fences);
+    request_init(&request, LIMIT_HEADER_BYTES);
+    cr_assert_null(request.md.fence);
+    cr_assert_not(request.md.two_fences);
+}
+
 Test(request, long_path_is_cut, .init = start, .fini = stop)
 {
     char path[500];
