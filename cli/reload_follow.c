@@ -340,7 +340,6 @@ void follow_close(struct follow *follow)
     until.tv_sec += CLOSE_S;
     if (pthread_timedjoin_np(follow->thread, NULL, &until) != 0) {
         follow->session->kvd = NULL; /* in use, by a call without an answer */
-        follow->session->client = NULL;
         return;
     }
     follow_free(follow);

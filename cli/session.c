@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "cli/exit.h"
+#include "cli/lib/kvd_parts.h"
 
 #define FIELD(name) offsetof(struct settings, name)
 
@@ -41,9 +42,7 @@ void session_open(struct session *session)
 
 void session_close(struct session *session)
 {
-    client_close(session->client);
     kvd_close(session->kvd);
-    session->client = NULL;
     session->kvd = NULL;
     arena_close(&session->arena);
 }
@@ -79,6 +78,13 @@ static void trace_to_stderr(void *owner, const char *line)
     fprintf(stderr, "debug: %s\n", line);
 }
 
+/* The system is out of everything. */
+static _Noreturn void die(const struct err *err)
+{
+    fprintf(stderr, "kvctl: %s\n", err->text);
+    exit(EXIT_ERROR);
+}
+
 struct client *session_client_of(struct session *session,
                                  const struct endpoint *endpoints, size_t n)
 {
@@ -93,19 +99,9 @@ struct client *session_client_of(struct session *session,
     struct err err;
 
     if (client_open(&options, &client, &err) != 0) {
-        fprintf(stderr, "kvctl: %s\n", err.text); /* the system is out of everything */
-        exit(EXIT_ERROR);
+        die(&err);
     }
     return client;
-}
-
-struct client *session_client(struct session *session)
-{
-    if (session->client == NULL) {
-        session->client =
-            session_client_of(session, session->endpoints, session->n_endpoints);
-    }
-    return session->client;
 }
 
 enum exit_code session_kvd(struct session *session, struct kvd_client **out,
@@ -129,6 +125,17 @@ enum exit_code session_kvd(struct session *session, struct kvd_client **out,
     }
     *out = session->kvd;
     return EXIT_OK;
+}
+
+struct client *session_client(struct session *session)
+{
+    struct kvd_client *client;
+    struct err err;
+
+    if (session_kvd(session, &client, &err) != EXIT_OK) {
+        die(&err);
+    }
+    return kvd_inner(client);
 }
 
 enum exit_code session_kvd_exit_code(int rc)

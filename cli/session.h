@@ -34,8 +34,7 @@ struct session {
     struct arena arena;
     struct endpoint *endpoints; /* those of the settings */
     size_t n_endpoints;
-    struct client *client;    /* private: opened at first use */
-    struct kvd_client *kvd;   /* private: the same */
+    struct kvd_client *kvd;   /* private: opened at first use */
     const char *const *child; /* the command behind --, NULL-terminated; NULL: none */
 };
 
@@ -46,7 +45,7 @@ void session_close(struct session *session);
  */
 int session_configure(struct session *session, struct err *err);
 
-/* The client; its endpoints are those of the settings. */
+/* The client under session_kvd's; its endpoints are those of the settings. */
 struct client *session_client(struct session *session);
 
 /* A client for these endpoints with the session's timeouts; the caller closes it. */

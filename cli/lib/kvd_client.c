@@ -183,6 +183,11 @@ void kvd_close(struct kvd_client *client)
     free(client);
 }
 
+struct client *kvd_inner(struct kvd_client *client)
+{
+    return client->inner;
+}
+
 int kvd_ask(struct kvd_client *client, const struct kvd_call *call, struct arena *arena,
             void *reply, struct kvd_error *err)
 {

@@ -19,10 +19,9 @@ struct kvd_client {
     struct dispatch *warnings; /* callbacks that tell of a loss */
 };
 
-/* A result and the memory that it points to. */
-struct kvd_holder {
-    struct arena arena;
-};
+/* What the client stands on, for those who print replies as they come: one connection for
+ * both. */
+struct client *kvd_inner(struct kvd_client *client);
 
 /* ---- errors: fill *err (may be NULL) and return the code ---- */
 
