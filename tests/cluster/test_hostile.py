@@ -8,8 +8,9 @@ import unittest
 
 import hostile
 import report
+from api import Api
 from client import Client, Failed
-from cluster import Cluster
+from cluster import Cluster, eventually
 
 SLOWEST_SECONDS = 2.0
 MEMORY_KIB = 64 * 1024
@@ -56,7 +57,7 @@ class Bystander(threading.Thread):
             time.sleep(0.005)
 
 
-class Hostile(unittest.TestCase):
+class HostileTest(unittest.TestCase):
     def setUp(self):
         self.cluster = Cluster("hostile-" + self.id().rsplit(".", 1)[-1][5:25])
         self.addCleanup(self.cluster.close)
@@ -73,6 +74,8 @@ class Hostile(unittest.TestCase):
         self.assertGreaterEqual(bystander.calls, CALLS_MIN)
         self.assertLess(self.target.resident_kib() - self.before, MEMORY_KIB)
 
+
+class Hostile(HostileTest):
     def test_floods_of_frames_on_the_client_port(self):
         with Bystander(self.target.endpoint) as bystander:
             for name, payload in hostile.client_floods():
@@ -155,6 +158,78 @@ class Hostile(unittest.TestCase):
         self.assertEqual(bystander.errors, [])
         self.assertLess(bystander.slowest, SLOWEST_SECONDS)
         self.assertTrue(self.target.running(), self.target.log_tail())
+
+
+class HostileStreams(HostileTest):
+    """Clients of watches, leases and locks who ask for much, and do not listen or go away."""
+
+    def deaf(self, path, message, count):
+        """A connection with a stream of so many requests, whose replies nobody takes."""
+        connection = socket.create_connection(("127.0.0.1", self.target.client_port))
+        self.addCleanup(connection.close)
+        connection.settimeout(hostile.SEND_SECONDS)
+        framed = b"\0" + len(message).to_bytes(4, "big") + message
+        payload = hostile.opening() + hostile.frame(
+            hostile.HEADERS, hostile.END_HEADERS, 1, hostile.request_headers(path))
+        for _ in range(count):
+            payload += hostile.frame(hostile.DATA, 0, 1, framed)
+        try:
+            connection.sendall(payload)
+        except OSError:
+            pass  # it was shown the door, or not listened to any further: both are right
+        return connection
+
+    def test_watchers_who_read_nothing(self):
+        # WatchRequest.create_request: key "\0", range_end "\0", prev_kv.
+        create = hostile.field(1, hostile.field(1, b"\0") + hostile.field(2, b"\0") + b"\x30\x01")
+        with Bystander(self.target.endpoint) as bystander, \
+                Client(self.target.endpoint, timeout=10) as writer:
+            for _ in range(20):
+                self.deaf(b"/etcdserverpb.Watch/Watch", create, 200)
+            for number in range(100):
+                writer.put(b"watched", b"v" * (200 * 1024))
+        self.settled(bystander)
+
+    def test_keep_alives_whose_answers_nobody_reads(self):
+        with Api(self.target.endpoint) as api:
+            api.call("etcdserverpb.Lease/LeaseGrant", ID=7, TTL=60)
+        with Bystander(self.target.endpoint) as bystander:
+            for _ in range(10):
+                self.deaf(b"/etcdserverpb.Lease/LeaseKeepAlive", b"\x08\x07", 20000)
+        self.settled(bystander)
+
+    def test_waiters_for_a_lock_who_hang_up(self):
+        with Api(self.target.endpoint) as api, Bystander(self.target.endpoint) as bystander:
+            api.call("etcdserverpb.Lease/LeaseGrant", ID=1, TTL=60)
+            holder = api.call("v3lockpb.Lock/Lock", name=b"n", lease=1)
+            for number in range(2, 302):
+                api.call("etcdserverpb.Lease/LeaseGrant", ID=number, TTL=60)
+            with Api(self.target.endpoint) as crowd:
+                waiting = [crowd.begin("v3lockpb.Lock/Lock", name=b"n", lease=number)
+                           for number in range(2, 302)]
+                eventually("all are in the line", lambda: self.line(api) == 301)
+                self.assertFalse(any(one.done() for one in waiting))
+            eventually("all have left the line", lambda: self.line(api) == 1)
+            api.call("v3lockpb.Lock/Unlock", key=holder.key)
+            self.assertEqual(self.line(api), 0)
+        self.settled(bystander)
+
+    @staticmethod
+    def line(api):
+        return api.call("etcdserverpb.KV/Range", key=b"n/", range_end=b"n0",
+                        count_only=True).count
+
+    def test_watchers_made_and_canceled_again_and_again(self):
+        with Api(self.target.endpoint) as api, Bystander(self.target.endpoint) as bystander:
+            for _ in range(5):
+                stream = api.stream("etcdserverpb.Watch/Watch")
+                for number in range(2000):
+                    stream.send(create_request=dict(key=b"k%d" % number, watch_id=number + 1))
+                    stream.send(cancel_request=dict(watch_id=number + 1))
+                for _ in range(4000):
+                    self.assertIsNotNone(stream.read(10))
+                stream.cancel()
+        self.settled(bystander)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import time
 import unittest
 
 import report
+from api import Api
 from client import Client, Failed
 from cluster import Cluster, eventually
 from ledger import Ledger
@@ -88,6 +89,36 @@ class Pauses(unittest.TestCase):
                 member.resume()
             cluster.wait_writable(survivor)
             cluster.wait_equal()
+
+    def test_streams_that_want_a_leader_end_when_there_is_none(self):
+        wanted = (("hasleader", "true"),)
+        with Cluster("pause-no-leader") as cluster:
+            cluster.start_and_wait()
+            survivor, *sleepers = cluster.members
+            with Api(survivor.endpoint) as api:
+                lease = api.call("etcdserverpb.Lease/LeaseGrant", TTL=60).ID
+                patient, strict = (api.stream("etcdserverpb.Watch/Watch", metadata)
+                                   for metadata in (None, wanted))
+                keeper = api.stream("etcdserverpb.Lease/LeaseKeepAlive", wanted)
+                for stream in (patient, strict):
+                    stream.send(create_request=dict(key=b"k"))
+                    self.assertTrue(stream.read().created)
+                keeper.send(ID=lease)
+                self.assertEqual(keeper.read().TTL, 60)
+                for member in sleepers:
+                    member.pause()
+                for stream in (strict, keeper):
+                    error = stream.wait_end(NEW_LEADER_SECONDS)
+                    self.assertEqual((error.code.name, error.text),
+                                     ("UNAVAILABLE", "etcdserver: no leader"))
+                with self.assertRaisesRegex(Failed, "etcdserver: no leader"):
+                    api.call("etcdserverpb.KV/Put", wanted, key=b"k", value=b"no")
+                self.assertFalse(patient.ended.is_set())
+                for member in sleepers:
+                    member.resume()
+                cluster.wait_writable(survivor, b"k")
+                self.assertEqual(patient.read(NEW_LEADER_SECONDS).events[0].kv.key, b"k")
+                patient.cancel()
 
     def test_writes_survive_pauses_under_load(self):
         choice = random.Random(int(time.time()))

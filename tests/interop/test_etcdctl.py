@@ -89,6 +89,43 @@ class Etcdctl(unittest.TestCase):
             answer = etcdctl.run(endpoints(cluster.members), ["get", "key"])
             self.assertEqual((answer.code, answer.out), (0, b"key\nvalue\n"))
 
+    def test_a_watch_goes_on_through_the_death_of_leaders(self):
+        with Cluster("etcdctl-watch") as cluster:
+            cluster.start_and_wait()
+            with etcdctl.Running(endpoints(cluster.members),
+                                 ["watch", "k", "--rev=1"]) as running:
+                for number in range(1, 31):
+                    if number % 10 == 0:
+                        cluster.leader().kill()
+                    for member in cluster.running()[:1]:
+                        cluster.wait_writable(member, b"other")
+                        member.client.put(b"k", b"%d" % number)
+                    if number % 10 == 0:
+                        cluster.start(*(one for one in cluster.members if not one.running()))
+                        cluster.wait_ready()
+                self.assertTrue(running.wait_lines(3 * 30), running.out)
+                self.assertEqual(running.out.split(b"\n")[2::3],
+                                 [b"%d" % number for number in range(1, 31)])
+
+    def test_a_lock_is_held_through_the_death_of_leaders_and_handed_on(self):
+        with Cluster("etcdctl-lock") as cluster:
+            cluster.start_and_wait()
+            every = endpoints(cluster.members)
+            with etcdctl.Running(every, ["lock", "n", "--ttl=3"]) as holder:
+                self.assertTrue(holder.wait_lines(1))
+                with etcdctl.Running(every, ["lock", "n", "--ttl=3"]) as second:
+                    for _ in range(3):
+                        leader = cluster.leader()
+                        leader.kill()
+                        cluster.wait_writable(cluster.running()[0])
+                        cluster.start(leader)
+                        cluster.wait_ready()
+                        self.assertFalse(second.wait_lines(1, 2))
+                        self.assertTrue(holder.process.poll() is None)
+                    holder.interrupt()
+                    self.assertTrue(second.wait_lines(1))
+                    second.interrupt()
+
     @unittest.skipUnless(is_kvd(), "etcd has users and more members")
     def test_what_kvd_does_not_have_is_refused_in_words(self):
         for arguments in (["user", "add", "x:y"],
