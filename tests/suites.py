@@ -28,7 +28,9 @@ PLANTS = {
 PLANT_SEEDS = "2000"
 
 # Suites that also run against the sanitizer build of the daemon.
-SANITIZED = ("cluster/restarts", "cluster/hostile", "interop/random_requests")
+SANITIZED = ("cluster/restarts", "cluster/hostile", "cluster/watch_streams", "cluster/bad_input",
+             "interop/random_requests", "interop/watch", "interop/leases",
+             "interop/lock_service")
 
 
 class Suite:
