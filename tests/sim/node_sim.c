@@ -1,10 +1,12 @@
 /* One seed: a cluster is started, clients load it while faults strike, then everything
- * heals.
+ * heals. Clients write and read single keys, watch, hold leases and locks
+ * (node_services.c); faults strike them too.
  *
  * Checked: no member ends by itself or answers what no healthy member answers; after
- * healing the cluster takes a write within 10 s; all members hold equal states; the
- * history is linearizable (linear.c) and fits the store's own order of revisions
- * (revision_order.c). */
+ * healing the cluster takes a write within 10 s; all clients come to an end, all members
+ * hold equal states, all watchers are told of everything; the history is linearizable
+ * (linear.c) and fits the store's own order of revisions (revision_order.c); watches,
+ * leases and locks did what they promise (watch_check.c, lease_check.c, lock_check.c). */
 #include "tests/sim/node_sim.h"
 
 #include <errno.h>
