@@ -116,7 +116,9 @@ const struct command command_lease_revoke = {
     .name = "lease revoke",
     .args = "ID",
     .summary = "end a lease and delete its keys",
-    .details = "",
+    .details =
+        "The keys go at once, all at one revision. A lease that does not exist (any "
+        "more) is a\nfailure, with exit code 1.\n",
     .options_size = sizeof(struct lease_options),
     .args_min = 1,
     .args_max = 1,
@@ -187,7 +189,7 @@ const struct command command_lease_list = {
     .name = "lease list",
     .args = "",
     .summary = "the ids of all leases",
-    .details = "",
+    .details = "In hexadecimal, as the other commands take them.\n",
     .options_size = sizeof(struct lease_options),
     .run = run_list,
 };

@@ -24,7 +24,7 @@ static const struct option_spec specs[] = {
      "together with others that hold it shared"},
     {"slots", 0, OPTION_NUMBER, FIELD(slots), "N", "one of N that hold it at a time"},
     {"owner", 0, OPTION_TEXT, FIELD(owner), "TEXT",
-     "who holds it, for lock show; default: user@host"},
+     "who holds it, for lock show; default: the user"},
 };
 
 static const struct lock_options defaults = {.tenure = TENURE_FLAGS_DEFAULT};

@@ -84,8 +84,9 @@ void help_overview(FILE *out)
 
 void help_command(FILE *out, const struct command *command)
 {
-    fprintf(out, "kvctl %s: %s\n\nUsage: kvctl %s [OPTIONS] %s\n\n%s", command->name,
-            command->summary, command->name, command->args, command->details);
+    fprintf(out, "kvctl %s: %s\n\nUsage: kvctl %s [OPTIONS]%s%s\n\n%s", command->name,
+            command->summary, command->name, *command->args != '\0' ? " " : "",
+            command->args, command->details);
     if (command->n_specs > 0) {
         fputs("\nOptions:\n", out);
         print_options(out, command->specs, command->n_specs);

@@ -336,10 +336,13 @@ int64_t tenure_left_ms(struct tenure *tenure)
 
 void tenure_why(struct tenure *tenure, struct err *err)
 {
+    /* With the lease the key goes, which by itself looks like a release by others. */
+    bool expired = kvd_lease_left_ms(tenure->lease) == 0;
+
     pthread_mutex_lock(&tenure->mutex);
     err_set(err, ERR_NETWORK, "%s",
-            tenure->lost ? tenure->why_lost.text
-                         : "its lease was not kept alive in time");
+            tenure->lost && !expired ? tenure->why_lost.text
+                                     : "its lease was not kept alive in time");
     pthread_mutex_unlock(&tenure->mutex);
 }
 
