@@ -23,7 +23,8 @@ static const struct {
      "               \"value_base64\"\n"
      "  json-base64  etcdctl's JSON, unchanged: \"key\" and \"value\" are always base64\n"
      "  fields       a line per field, as etcdctl's\n"
-     "  raw          get: the bytes of one value, without a newline\n"},
+     "  raw          get: the bytes of one value, without a newline; watch: of each "
+     "event\n"},
     {"exit-codes", "what the exit code says",
      "Exit codes:\n"
      "    0  done; get and del also when there was nothing\n"
