@@ -136,7 +136,7 @@ void json_bool(struct json *j, bool value)
     fputs(value ? "true" : "false", j->out);
 }
 
-void json_null(struct json *j)
+void json_none(struct json *j)
 {
     before_value(j);
     fputs("null", j->out);

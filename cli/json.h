@@ -29,6 +29,6 @@ void json_base64(struct json *j, struct slice bytes);
 void json_int(struct json *j, int64_t value);
 void json_uint(struct json *j, uint64_t value);
 void json_bool(struct json *j, bool value);
-void json_null(struct json *j);
+void json_none(struct json *j); /* null */
 
 #endif

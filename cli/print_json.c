@@ -464,7 +464,7 @@ static void json_lease_ttl(struct printer *p,
     write_number(j, "granted-ttl", res->grantedttl);
     if (res->n_keys == 0) {
         json_name(j, "keys");
-        json_null(j);
+        json_none(j);
     } else if (p->format == PRINT_JSON_BASE64) {
         write_lease_keys(p, "keys", res, false);
     } else {
