@@ -115,7 +115,7 @@ size_t lock_write_key(const struct lock_place *place, int64_t lease, uint8_t *ou
 /* ---- the tree of lines: a treap (Seidel and Aragon, 1996) ---- */
 
 /* Priorities must look random and be no one's choice: a scrambled counter (the finalizer
- * of splitmix64). */
+ * of splitmix64) that begins where the table lies. */
 static uint64_t scramble(uint64_t x)
 {
     x += 0x9e3779b97f4a7c15;
@@ -222,7 +222,7 @@ static struct lock_line *line_of(struct kv *kv, struct slice name)
         line = mem_zero(sizeof(*line) + name.len);
         list_init(&line->holds);
         line->next = &line->holds;
-        line->priority = scramble(kv->locks.n_made++);
+        line->priority = scramble((uintptr_t)&kv->locks + kv->locks.n_made++);
         line->len = name.len;
         memcpy(line->name, name.ptr, name.len);
         tree_add(&kv->locks, line);
@@ -285,6 +285,53 @@ static void grant_anew(struct kv *kv, struct lock_line *line)
     grant(kv, line);
 }
 
+/* ---- the maps of holds ---- */
+
+static uint64_t hash_of_key(const struct locks *locks, const struct key *key)
+{
+    return map_hash_number(&locks->by_key, (uintptr_t)key);
+}
+
+static uint64_t hash_of_token(const struct locks *locks, struct slice name, int64_t token)
+{
+    return map_hash_bytes(&locks->by_token, name) ^
+           map_hash_number(&locks->by_token, (uint64_t)token);
+}
+
+static bool same_token(const struct lock_hold *hold, struct list *neighbour)
+{
+    return neighbour != &hold->line->holds &&
+           lock_hold_at(neighbour)->token == hold->token;
+}
+
+/* A txn can make many holds with one token. Only the first one of each line is looked
+ * for, so only that one is in the map: else which of them is found would depend on the
+ * order in which they came, and finding it would take a while. */
+static void token_add(struct locks *locks, struct lock_hold *hold)
+{
+    if (same_token(hold, hold->place.prev)) {
+        return;
+    }
+    if (same_token(hold, hold->place.next)) {
+        map_remove(&locks->by_token, &lock_hold_at(hold->place.next)->by_token);
+    }
+    map_add(&locks->by_token, &hold->by_token,
+            hash_of_token(locks, lock_line_name(hold->line), hold->token));
+}
+
+/* While it is in its line. */
+static void token_remove(struct locks *locks, struct lock_hold *hold)
+{
+    if (same_token(hold, hold->place.prev)) {
+        return;
+    }
+    map_remove(&locks->by_token, &hold->by_token);
+    if (same_token(hold, hold->place.next)) {
+        map_add(&locks->by_token, &lock_hold_at(hold->place.next)->by_token,
+                hold->by_token.hash);
+    }
+}
+
 /* ---- holds ---- */
 
 static bool is_before(const struct lock_hold *a, const struct lock_hold *b)
@@ -307,12 +354,12 @@ static void hold_add(struct kv *kv, struct key *key, const struct lock_place *pl
     hold->token = key->created;
     hold->mode = place->mode;
     hold->slots = place->slots;
-    map_add(&locks->by_token, &hold->link,
-            map_hash_number(&locks->by_token, (uint64_t)hold->token));
+    map_add(&locks->by_key, &hold->by_key, hash_of_key(locks, key));
     while (before != &line->holds && is_before(hold, lock_hold_at(before))) {
         before = before->prev;
     }
     list_add_head(before, &hold->place);
+    token_add(locks, hold);
     line->n++;
     if (hold->place.next != &line->holds) {
         grant_anew(kv, line);
@@ -331,8 +378,9 @@ static void hold_remove(struct kv *kv, struct lock_hold *hold)
     if (line->next == &hold->place) {
         line->next = hold->place.next;
     }
+    token_remove(&kv->locks, hold);
     list_del(&hold->place);
-    map_remove(&kv->locks.by_token, &hold->link);
+    map_remove(&kv->locks.by_key, &hold->by_key);
     line->n--;
     line->n_granted -= hold->granted;
     tell(kv, hold);
@@ -345,24 +393,24 @@ static void hold_remove(struct kv *kv, struct lock_hold *hold)
     }
 }
 
-static struct lock_hold *find(const struct kv *kv, int64_t token, const struct key *key)
+struct lock_hold *lock_of_key(const struct kv *kv, const struct key *key)
 {
-    const struct map *map = &kv->locks.by_token;
-    struct map_link *link = map_first(map, map_hash_number(map, (uint64_t)token));
+    const struct locks *locks = &kv->locks;
+    struct map_link *link = map_first(&locks->by_key, hash_of_key(locks, key));
 
     for (; link != NULL; link = map_next(link)) {
-        struct lock_hold *hold = container_of(link, struct lock_hold, link);
+        struct lock_hold *hold = container_of(link, struct lock_hold, by_key);
 
-        if (hold->token == token && hold->key == key) {
+        if (hold->key == key) {
             return hold;
         }
     }
     return NULL;
 }
 
-void lock_note(struct kv *kv, int64_t token, struct key *key)
+void lock_note(struct kv *kv, struct key *key)
 {
-    struct lock_hold *hold = token != 0 ? find(kv, token, key) : NULL;
+    struct lock_hold *hold = lock_of_key(kv, key);
     struct lock_place place;
     bool holds = key_is_live(key) && key->lease != 0 &&
                  lock_parse(key_name(key), key->lease, &place);
@@ -376,18 +424,14 @@ void lock_note(struct kv *kv, int64_t token, struct key *key)
     }
 }
 
-struct lock_hold *lock_of_key(const struct kv *kv, const struct key *key)
-{
-    return find(kv, key->created, key);
-}
-
 struct lock_hold *lock_of_token(const struct kv *kv, struct slice name, int64_t token)
 {
-    const struct map *map = &kv->locks.by_token;
-    struct map_link *link = map_first(map, map_hash_number(map, (uint64_t)token));
+    const struct locks *locks = &kv->locks;
+    struct map_link *link =
+        map_first(&locks->by_token, hash_of_token(locks, name, token));
 
     for (; link != NULL; link = map_next(link)) {
-        struct lock_hold *hold = container_of(link, struct lock_hold, link);
+        struct lock_hold *hold = container_of(link, struct lock_hold, by_token);
 
         if (hold->token == token && slice_eq(lock_line_name(hold->line), name)) {
             return hold;
@@ -438,7 +482,7 @@ void locks_load(struct kv *kv)
         qsort(keys, n, sizeof(keys[0]), compare_keys);
     }
     for (size_t i = 0; i < n; i++) {
-        lock_note(kv, 0, keys[i]);
+        lock_note(kv, keys[i]);
     }
     free(keys);
 }
@@ -457,5 +501,6 @@ void locks_close(struct locks *locks)
         }
         free(line);
     }
+    map_close(&locks->by_key);
     map_close(&locks->by_token);
 }

@@ -28,8 +28,9 @@ struct kv;
 struct lock_line;
 
 struct lock_hold {
-    struct map_link link; /* private: by token */
-    struct list place;    /* in its line */
+    struct map_link by_key;   /* private, as both */
+    struct map_link by_token; /* the first of its line with that token */
+    struct list place;        /* in its line */
     struct lock_line *line;
     struct key *key;
     int64_t token;
@@ -51,7 +52,8 @@ struct lock_line {
 };
 
 struct locks {
-    struct map by_token; /* private, as all below */
+    struct map by_key;   /* private, as all below: all holds */
+    struct map by_token; /* of those that one txn made in one line, the first */
     struct lock_line *root;
     uint64_t n_made;
 };
@@ -81,8 +83,8 @@ size_t lock_write_key(const struct lock_place *place, int64_t lease, uint8_t *ou
 void locks_load(struct kv *kv);
 void locks_close(struct locks *locks);
 
-/* A change of a key: token is its create revision before, 0 when it did not live. */
-void lock_note(struct kv *kv, int64_t token, struct key *key);
+/* A change of a key that is, or was before, attached to a lease. */
+void lock_note(struct kv *kv, struct key *key);
 
 static inline struct slice lock_line_name(const struct lock_line *line)
 {
@@ -109,7 +111,8 @@ static inline struct lock_hold *lock_first(const struct lock_line *line)
 /* The hold that a live key is, or NULL. */
 struct lock_hold *lock_of_key(const struct kv *kv, const struct key *key);
 
-/* The hold of a lock with that token, or NULL. */
+/* The hold of a lock with that token, or NULL; the first one in the line, where one txn
+ * made several. */
 struct lock_hold *lock_of_token(const struct kv *kv, struct slice name, int64_t token);
 
 /* Granted, and its lease lives. */

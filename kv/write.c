@@ -49,7 +49,6 @@ static void append(struct write *write, struct key *old, struct index_place *pla
 {
     struct kv *kv = write->kv;
     int64_t old_lease = old != NULL && key_is_live(old) ? old->lease : 0;
-    int64_t old_token = old_lease != 0 ? old->created : 0;
     struct key *key;
     struct version version = {.rev = write->rev,
                               .created = row->created,
@@ -69,7 +68,7 @@ static void append(struct write *write, struct key *old, struct index_place *pla
         }
     }
     if (row->lease != 0 || old_lease != 0) {
-        lock_note(kv, old_token, key);
+        lock_note(kv, key);
     }
     write->n++;
 }

@@ -174,6 +174,32 @@ Test(fence, a_txn_with_a_fence_is_not_answered_on_the_read_path)
     cr_expect_eq(run_txn(&fx, txn), API_FENCED);
 }
 
+/* Whichever was put first, and whether or not a member was started anew since. */
+Test(fence, of_holds_that_one_txn_made_the_first_one_counts)
+{
+    static const char *const keys[][2] = {{"a/1", "a/2"}, {"b/2", "b/1"}};
+
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+        Etcdserverpb__RequestOp *one = op_put(&fx, keys[i][0], "");
+        Etcdserverpb__RequestOp *two = op_put(&fx, keys[i][1], "");
+
+        one->request_put->lease = keys[i][0][2] - '0';
+        two->request_put->lease = keys[i][1][2] - '0';
+        cr_assert_eq(run_txn(&fx, txn_new(&fx, NULL, THEN(one, two), NULL)), API_OK);
+    }
+    for (int i = 0; i < 2; i++) {
+        int64_t token = inspect(&fx, "a")->line[0]->token;
+
+        cr_expect_eq(fenced_put("a", token), API_OK, "start %d", i);
+        cr_expect_eq(fenced_put("b", token + 1), API_OK, "start %d", i);
+        fixture_reopen(&fx);
+    }
+    cr_assert_eq(run_revoke(&fx, 1), API_OK);
+    cr_expect_eq(fenced_put("a", inspect(&fx, "a")->line[0]->token), API_OK);
+    cr_expect_str_eq(line_of(&fx, "b"), "2+");
+    cr_expect_eq(fenced_put("b", inspect(&fx, "b")->line[0]->token), API_OK);
+}
+
 Test(fence, a_fence_without_name_or_token_is_refused)
 {
     cr_expect_eq(fenced_put("", 3), API_BAD_FENCE);
