@@ -7,12 +7,14 @@
  * circle. Only holds of kvd's own service count as waiting: a candidate of an election
  * waits as long as it lives and does other things meanwhile. What the search costs is
  * bounded; a circle that is too long for it is not refused, and ends with a lease or a
- * deadline. */
+ * deadline. Every member must come to the same end, so nothing here depends on the order
+ * in which a lease has its keys, nor on the memory that is left. */
 #include "kv/lock_cycle.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "api/utf8.h"
 #include "base/limits.h"
@@ -21,7 +23,8 @@
 #include "kv/span.h"
 #include "kv/state.h"
 
-#define RECORD_STEPS 20   /* what reading a record counts */
+#define RECORD_STEPS 20   /* what reading a record counts ... */
+#define STEP_BYTES   1024 /* ... and one more for so many bytes of it */
 #define WORDS_MAX    2048 /* bytes of the sentence */
 #define NAME_SHOWN   80   /* bytes of a name in it */
 
@@ -100,38 +103,74 @@ static void look_before(struct search *search, const struct lock_line *line,
     }
 }
 
+static int compare_holds(const void *a, const void *b)
+{
+    const struct lock_hold *x = *(const struct lock_hold *const *)a;
+    const struct lock_hold *y = *(const struct lock_hold *const *)b;
+
+    return x->token != y->token ? (x->token < y->token ? -1 : 1)
+                                : slice_cmp(key_name(x->key), key_name(y->key));
+}
+
+/* The holds of a lease in all lines, the oldest first; how many. All its keys are counted
+ * before one is looked at. */
+static size_t holds_of(struct search *search, int64_t id, const struct lock_hold ***out)
+{
+    struct kv *kv = search->kv;
+    const struct lease *lease = lease_find(kv, id);
+    const struct lock_hold **holds;
+    size_t n = 0;
+
+    if (!step(search, lease->n_keys)) {
+        return 0;
+    }
+    holds = arena_alloc(&kv->command, (lease->n_keys + 1) * sizeof(holds[0]));
+    for (uint32_t i = 0; i < lease->n_keys; i++) {
+        const struct lock_hold *hold = lock_of_key(kv, lease->keys[i]);
+
+        if (hold != NULL) {
+            holds[n++] = hold;
+        }
+    }
+    qsort(holds, n, sizeof(holds[0]), compare_holds);
+    *out = holds;
+    return n;
+}
+
+/* Whether it waits, as far as deadlocks go. */
+static bool counts(struct search *search, const struct lock_hold *hold)
+{
+    size_t bytes = 0;
+    bool is_record;
+
+    if (hold->granted || hold->mode == KVD__V1__LOCK_MODE__SLOTS ||
+        !step(search, RECORD_STEPS)) {
+        return false;
+    }
+    is_record = lock_has_record(search->kv, hold, &bytes);
+    return step(search, bytes / STEP_BYTES) && is_record;
+}
+
 /* The waits of a lease, in all lines. */
 static void look_at(struct search *search, struct waited *waited)
 {
-    struct kv *kv = search->kv;
-    const struct lease *lease = lease_find(kv, waited->lease);
+    const struct lock_hold **holds = NULL;
+    size_t n = holds_of(search, waited->lease, &holds);
 
-    for (uint32_t i = 0; i < lease->n_keys && search->met == NULL; i++) {
-        const struct lock_hold *hold = lock_of_key(kv, lease->keys[i]);
-
-        if (!step(search, 1)) {
-            return;
+    for (size_t i = 0; i < n && search->met == NULL && search->steps_left > 0; i++) {
+        if (counts(search, holds[i])) {
+            look_before(search, holds[i]->line, holds[i]->place.prev, holds[i]->mode,
+                        waited->lease, waited);
         }
-        if (hold == NULL || hold->granted || hold->mode == KVD__V1__LOCK_MODE__SLOTS ||
-            !step(search, RECORD_STEPS) || lock_record(kv, hold, &kv->command) == NULL) {
-            continue;
-        }
-        look_before(search, hold->line, hold->place.prev, hold->mode, waited->lease,
-                    waited);
     }
 }
 
 /* One that has nothing else in any line is waited for by nobody. */
 static bool has_holds(struct search *search)
 {
-    const struct lease *lease = lease_find(search->kv, search->asker);
+    const struct lock_hold **holds = NULL;
 
-    for (uint32_t i = 0; i < lease->n_keys && step(search, 1); i++) {
-        if (lock_of_key(search->kv, lease->keys[i]) != NULL) {
-            return true;
-        }
-    }
-    return false;
+    return holds_of(search, search->asker, &holds) > 0;
 }
 
 /* ---- in words ---- */

@@ -3,6 +3,7 @@
 #include "kv/lock_record.h"
 
 #include "api/decode.h"
+#include "base/limits.h"
 #include "kv/history.h"
 #include "kv/lease.h"
 #include "kv/state.h"
@@ -32,6 +33,21 @@ Kvd__V1__LockRecord *lock_record(struct kv *kv, const struct lock_hold *hold,
     }
     history_release(kv);
     return record;
+}
+
+bool lock_has_record(struct kv *kv, const struct lock_hold *hold, size_t *bytes)
+{
+    struct arena own = {.max = LIMIT_COMMAND_ARENA};
+    bool is_record = false;
+    struct row row;
+
+    if (history_read(kv, key_name(hold->key), hold->key->seq, &row)) {
+        *bytes = row.value.len;
+        is_record = decode(row.value, &own) != NULL;
+    }
+    history_release(kv);
+    arena_close(&own);
+    return is_record;
 }
 
 ProtobufCBinaryData lock_record_encode(Kvd__V1__LockRecord *record, struct arena *arena)

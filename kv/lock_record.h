@@ -14,6 +14,9 @@ struct kv;
 Kvd__V1__LockRecord *lock_record(struct kv *kv, const struct lock_hold *hold,
                                  struct arena *arena);
 
+/* Whether there is one, and the bytes of the key's value. */
+bool lock_has_record(struct kv *kv, const struct lock_hold *hold, size_t *bytes);
+
 /* The record with its mark, encoded, in the arena. */
 ProtobufCBinaryData lock_record_encode(Kvd__V1__LockRecord *record, struct arena *arena);
 

@@ -460,6 +460,65 @@ Test(lock_apply, a_search_that_is_too_long_is_given_up)
     cr_expect(waits("z", 1, EXCLUSIVE));
 }
 
+/* The order of a lease's keys in memory is another one after a restart. */
+Test(lock_apply, a_search_ends_the_same_after_a_restart)
+{
+    bool before;
+
+    cr_assert(acquire(&fx, "b", 1, "h", EXCLUSIVE, 0));
+    cr_assert(acquire(&fx, "z", 2, "h", EXCLUSIVE, 0));
+    for (int i = 0; i < LIMIT_LOCK_STEPS - 12; i++) {
+        char *name = arena_alloc(&fx.arena, 16);
+
+        snprintf(name, 16, "k%d", i);
+        hand_put(&fx, name, 2);
+    }
+    cr_assert(waits("b", 2, EXCLUSIVE));
+    before = is_refused("z", 1, EXCLUSIVE);
+    cr_assert_geq(release(&fx, "z", 1, "h"), before ? -1 : 0);
+
+    fixture_reopen(&fx);
+    cr_expect_eq(is_refused("z", 1, EXCLUSIVE), before);
+}
+
+static void put_long_record(const char *key, int64_t lease)
+{
+    enum { LONG = 1400 * 1024 };
+    Kvd__V1__LockRecord record = KVD__V1__LOCK_RECORD__INIT;
+    Kvd__V1__LockOwner owner = KVD__V1__LOCK_OWNER__INIT;
+    Etcdserverpb__PutRequest *put = put_new(&fx, key, "");
+
+    owner.owner = arena_zero(&fx.arena, LONG + 1);
+    memset(owner.owner, 'o', LONG);
+    record.owner = &owner;
+    record.mark = 0x6b6c6f63;
+    put->value.len = kvd__v1__lock_record__get_packed_size(&record);
+    put->value.data = arena_alloc(&fx.arena, put->value.len);
+    kvd__v1__lock_record__pack(&record, put->value.data);
+    put->lease = lease;
+    cr_assert_eq(run_put(&fx, put), API_OK);
+}
+
+/* Whoever puts values that say that they are records can make them long. */
+Test(lock_apply, long_records_count_more)
+{
+    char name[16];
+    char key[24];
+
+    cr_assert(acquire(&fx, "b", 1, "h", EXCLUSIVE, 0));
+    cr_assert(acquire(&fx, "z", 2, "h", EXCLUSIVE, 0));
+    for (int i = 0; i < 10; i++) {
+        snprintf(name, sizeof(name), "a%d", i);
+        snprintf(key, sizeof(key), "a%d/2", i);
+        cr_assert(acquire(&fx, name, 3, "h", EXCLUSIVE, 0));
+        cr_assert(waits(name, 2, EXCLUSIVE));
+        put_long_record(key, 2);
+    }
+    cr_assert(waits("b", 2, EXCLUSIVE));
+
+    cr_expect_not(is_refused("z", 1, EXCLUSIVE), "the last one was not reached");
+}
+
 /* ---- restarts ---- */
 
 Test(lock_apply, holds_and_records_survive_a_restart)
