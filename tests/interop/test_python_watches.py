@@ -48,11 +48,18 @@ def take(events, count):
     return list(found)
 
 
+def try_to_acquire(lock):
+    try:
+        return lock.acquire(timeout=0)
+    except TypeError:  # not free: Debian 13's tenacity does not even get to ask for the time
+        return False
+
+
 def acquire(lock, seconds):
     """Lock.acquire(timeout) in its own steps: Debian's tenacity is too new for the function
     with which the module waits between two tries."""
     deadline = time.monotonic() + seconds
-    while not lock.acquire(timeout=0):
+    while not try_to_acquire(lock):
         left = deadline - time.monotonic()
         if left <= 0:
             return False
