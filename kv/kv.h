@@ -196,6 +196,10 @@ bool kv_lock_has(struct kv *kv, const Kvd__V1__AcquireRequest *req);
 enum api_status kv_lock_answer(struct kv *kv, const Kvd__V1__AcquireRequest *req,
                                struct arena *arena, Kvd__V1__AcquireResponse **out);
 
+/* The first of the line has these create and mod revisions. */
+bool kv_lock_leads(const struct kv *kv, struct slice name, int64_t created,
+                   int64_t modified);
+
 /* The first of a line, as a pair of key and value; *out is NULL where there is none. */
 enum api_status kv_lock_leader(struct kv *kv, struct slice name, struct arena *arena,
                                Mvccpb__KeyValue **out);

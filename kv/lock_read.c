@@ -42,6 +42,15 @@ static enum api_status done(const struct kv *kv, const struct reply *reply)
     return reply->too_large ? API_RESPONSE_TOO_LARGE : API_OK;
 }
 
+bool kv_lock_leads(const struct kv *kv, struct slice name, int64_t created,
+                   int64_t modified)
+{
+    const struct lock_line *line = lock_find_line(kv, name);
+    const struct key *key = line != NULL ? lock_first(line)->key : NULL;
+
+    return key != NULL && key->created == created && key->rev == modified;
+}
+
 enum api_status kv_lock_leader(struct kv *kv, struct slice name, struct arena *arena,
                                Mvccpb__KeyValue **out)
 {

@@ -424,6 +424,20 @@ void call_build(struct call *call, void (*build)(struct call *call))
     }
 }
 
+static void go_on_if_taken(struct call *call)
+{
+    if (call_takes_more(call)) {
+        call_place(call, &call->node->calls.all);
+        call->build(call);
+    }
+}
+
+void call_go_on_when_taken(struct call *call, void (*go_on)(struct call *call))
+{
+    call->build = go_on;
+    call_wait(call, go_on_if_taken);
+}
+
 void call_scan(struct call *call)
 {
     call_place(call, &call->node->calls.scans);

@@ -31,7 +31,8 @@ struct call_events {
     void (*heard)(struct call *call, const ProtobufCMessage *message);
     /* Bidirectional: the client sends nothing more. NULL: the call ends with OK. */
     void (*heard_all)(struct call *call);
-    /* call_takes_more is true again. Called where nothing may be sent: record only. */
+    /* The client has taken most of what was sent on this stream. Called where nothing may
+     * be sent: record only. */
     void (*drained)(struct call *call);
     /* A read gate did not open; the call goes on, or ends with what status the handler
      * thinks right. NULL: it ends with that of the gate. */
@@ -108,9 +109,12 @@ void call_send(struct call *call, const ProtobufCMessage *message);
  * once. NULL: the message is too large, and the call has failed. */
 uint8_t *call_send_begin(struct call *call, size_t size);
 
-/* Streams of replies: the client has taken most of what was sent before. When false,
- * events->drained will tell. */
+/* Streams of replies: the client has taken most of what was sent before, on this stream
+ * and on the others of its connection. */
 bool call_takes_more(const struct call *call);
+
+/* When it does not: goes on in the first turn in which it does. */
+void call_go_on_when_taken(struct call *call, void (*go_on)(struct call *call));
 
 /* Sends call->command, whose request is set, through the log. */
 void call_propose(struct call *call,

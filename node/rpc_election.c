@@ -206,22 +206,26 @@ struct observer {
 };
 
 /* What is true now, when it was not sent yet: a slow client misses what was between. */
-static void show_leader(struct observer *observer)
+static void show_leader(struct call *call)
 {
-    struct call *call = observer->call;
+    struct observer *observer = call->owner;
     V3electionpb__LeaderResponse reply = V3ELECTIONPB__LEADER_RESPONSE__INIT;
     enum api_status status;
 
     if (!call_takes_more(call)) {
-        return; /* until it is drained */
+        call_go_on_when_taken(call, show_leader);
+        return;
+    }
+    if (kv_lock_leads(call->node->kv, election_name(call), observer->created,
+                      observer->modified)) {
+        return; /* others came and left */
     }
     arena_reset(&observer->arena);
     status =
         kv_lock_leader(call->node->kv, election_name(call), &observer->arena, &reply.kv);
     if (status != API_OK) {
         recipe_fail(call, status);
-    } else if (reply.kv != NULL && (reply.kv->create_revision != observer->created ||
-                                    reply.kv->mod_revision != observer->modified)) {
+    } else if (reply.kv != NULL) {
         observer->created = reply.kv->create_revision;
         observer->modified = reply.kv->mod_revision;
         reply.header = arena_alloc(&observer->arena, sizeof(*reply.header));
@@ -233,16 +237,7 @@ static void show_leader(struct observer *observer)
 
 static void observer_woken(struct wait *wait)
 {
-    show_leader(container_of(wait, struct observer, wait));
-}
-
-static void observer_drained(struct call *call)
-{
-    struct observer *observer = call->owner;
-
-    if (observer->wait.waiting) {
-        waits_wake(&call->node->waits, &observer->wait);
-    }
+    show_leader(container_of(wait, struct observer, wait)->call);
 }
 
 static void observer_ended(struct call *call)
@@ -253,15 +248,14 @@ static void observer_ended(struct call *call)
     arena_close(&observer->arena);
 }
 
-static const struct call_events observer_events = {.drained = observer_drained,
-                                                   .ended = observer_ended};
+static const struct call_events observer_events = {.ended = observer_ended};
 
 static void observe_now(struct call *call)
 {
     struct observer *observer = call->owner;
 
     waits_for_line(&call->node->waits, &observer->wait, election_name(call));
-    show_leader(observer);
+    show_leader(call);
 }
 
 void rpc_observe(struct call *call)

@@ -122,6 +122,8 @@ static void send_answers(struct call *call)
     }
     if (keeper->heard_all && keeper->line.n == 0) {
         call_finish(call);
+    } else if (!call_takes_more(call)) {
+        call_go_on_when_taken(call, send_answers);
     }
 }
 
@@ -159,18 +161,6 @@ static void keep_alive_heard_all(struct call *call)
     send_answers(call);
 }
 
-static void send_in_turn(struct call *call)
-{
-    call_place(call, &call->node->calls.all);
-    send_answers(call);
-}
-
-static void keep_alive_drained(struct call *call)
-{
-    call_wait(call, send_in_turn);
-    call->node->env->ops->wake(call->node->env);
-}
-
 static void keep_alive_ended(struct call *call)
 {
     struct keeper *keeper = call->owner;
@@ -183,7 +173,6 @@ static void keep_alive_ended(struct call *call)
 static const struct call_events keep_alive_events = {
     .heard = keep_alive_heard,
     .heard_all = keep_alive_heard_all,
-    .drained = keep_alive_drained,
     .ended = keep_alive_ended,
 };
 

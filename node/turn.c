@@ -6,17 +6,13 @@
  *     While there are leases, time may ask for an entry, too.
  *  2. The log: timers, one disk write, frames for the other members.
  *  3. Apply: what a quorum has on disk. Opens read gates.
- *  4. Answers: commands that were applied, gates that opened, pages of long reads. What
- *     is answered is on a quorum's disks in the log; a crash before the state machine's
- *     own transaction only means that entries are applied again.
+ *  4. Answers: commands that were applied, locks that were passed on, gates that opened,
+ *     pages of long reads. What is answered is on a quorum's disks in the log; a crash
+ *     before the state machine's own transaction only means that entries are applied
+ *     again.
  *  5. Watchers: those that have something to pull and whose client takes it.
  *  6. Output: one write per member and one per client connection.
  *  7. The state machine's transaction, every few turns: it costs the same for one entry
- *  4. Answers: commands that were applied, locks that were passed on, gates that opened,
- * pages of long reads. What is answered is on a quorum's disks in the log; a crash before
- * the state machine's own transaction only means that entries are applied again.
- *  5. Output: one write per member and one per client connection.
- *  6. The state machine's transaction, every few turns: it costs the same for one entry
  *     and for a thousand. Then upkeep: compaction, checkpoints, sizes, state hashes.
  *     Last, since nobody waits for it.
  *
@@ -142,7 +138,7 @@ void node_turn(struct node *node)
 
     machine_answer(node->machine, now_ms);
     more |= renewals_wait(&node->renewals);
-    waits_continue(&node->waits, now_ms);
+    more |= waits_continue(&node->waits, now_ms);
     more |= calls_continue(&node->calls, now_ms);
     probes_continue(&node->probes, now_ms);
     more |= watching_feed(node, now_ms);

@@ -1,6 +1,7 @@
 #include "node/waits.h"
 
 #include "base/check.h"
+#include "base/limits.h"
 
 void waits_init(struct waits *waits, uint64_t now_ms)
 {
@@ -57,13 +58,6 @@ void waits_end(struct waits *waits, struct wait *wait)
     map_remove(&waits->all, &wait->link);
 }
 
-void waits_wake(struct waits *waits, struct wait *wait)
-{
-    CHECK(wait->waiting);
-    list_del(&wait->place);
-    list_add_tail(&waits->woken, &wait->place);
-}
-
 static void wake_all(struct waits *waits, struct slice what, int64_t token)
 {
     struct map_link *link = map_first(&waits->all, hash_of(waits, what, token));
@@ -72,7 +66,8 @@ static void wake_all(struct waits *waits, struct slice what, int64_t token)
         struct wait *wait = container_of(link, struct wait, link);
 
         if (wait->token == token && slice_eq(wait->what, what)) {
-            waits_wake(waits, wait);
+            list_del(&wait->place);
+            list_add_tail(&waits->woken, &wait->place);
         }
     }
 }
@@ -85,11 +80,11 @@ void waits_note(struct waits *waits, struct slice name, struct slice key, int64_
     }
 }
 
-void waits_continue(struct waits *waits, uint64_t now_ms)
+bool waits_continue(struct waits *waits, uint64_t now_ms)
 {
     struct wheel_timer *timer;
 
-    while (!list_empty(&waits->woken)) {
+    for (int i = 0; i < LIMIT_LOCK_WAKES && !list_empty(&waits->woken); i++) {
         struct wait *wait = container_of(waits->woken.next, struct wait, place);
 
         list_del(&wait->place);
@@ -101,6 +96,7 @@ void waits_continue(struct waits *waits, uint64_t now_ms)
         waits_end(waits, wait);
         wait->late(wait);
     }
+    return !list_empty(&waits->woken);
 }
 
 uint64_t waits_deadline_ms(const struct waits *waits)

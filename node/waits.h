@@ -46,14 +46,12 @@ void waits_for_line(struct waits *waits, struct wait *wait, struct slice name);
 /* Ends the waiting, if there is any. */
 void waits_end(struct waits *waits, struct wait *wait);
 
-/* As if what it waits for had changed: for when its client takes more again. */
-void waits_wake(struct waits *waits, struct wait *wait);
-
 /* What kv tells (kv_options.lock_changed). */
 void waits_note(struct waits *waits, struct slice name, struct slice key, int64_t token);
 
-/* Wakes whoever is to be woken. One that is late does not wait any more. */
-void waits_continue(struct waits *waits, uint64_t now_ms);
+/* Wakes whoever is to be woken, up to a limit; true when there are more. One that is late
+ * does not wait any more. */
+bool waits_continue(struct waits *waits, uint64_t now_ms);
 uint64_t waits_deadline_ms(const struct waits *waits);
 
 #endif

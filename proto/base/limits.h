@@ -85,6 +85,7 @@
 #define LIMIT_RENEWALS        1048576 /* keep-alives that wait for their answers ... */
 #define LIMIT_STREAM_RENEWALS 131072  /* ... and of one stream */
 #define LIMIT_LOCK_PATIENCE   10      /* ms until a waiter enters a long line of a lock */
+#define LIMIT_LOCK_WAKES      512     /* calls that wait for locks and look in one turn */
 
 /* The state machine. */
 #define LIMIT_WAL_BYTES      (128 * MIB) /* proposals are held back above this */

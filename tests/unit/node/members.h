@@ -288,6 +288,44 @@ static inline int get(const char *key, bool serializable)
     return ask("/etcdserverpb.KV/Range", &req, &etcdserverpb__range_response__descriptor);
 }
 
+/* ---- more replies than a connection takes at once ---- */
+
+static inline void put_big(void)
+{
+    enum { BIG = 1400 * 1024 };
+    char *value = mem_alloc(BIG + 1);
+
+    memset(value, 'v', BIG);
+    value[BIG] = '\0';
+    cr_assert_eq(put("big1", value), GRPC_OK);
+    cr_assert_eq(put("big2", value), GRPC_OK);
+    free(value);
+}
+
+/* Calls beside the one that the client knows of. */
+static inline void ask_for_big(struct sim_rpc *rpc)
+{
+    Etcdserverpb__RangeRequest req = ETCDSERVERPB__RANGE_REQUEST__INIT;
+    uint8_t packed[64];
+    size_t size;
+
+    req.key = (ProtobufCBinaryData){.len = 3, .data = (uint8_t *)"big"};
+    req.range_end = (ProtobufCBinaryData){.len = 3, .data = (uint8_t *)"bih"};
+    req.serializable = true;
+    size = etcdserverpb__range_request__pack(&req, packed);
+    for (int i = 0; i < 7; i++) {
+        struct wire_call *call =
+            wire_call(rpc->wire, "/etcdserverpb.KV/Range", "sim", -1, NULL);
+
+        cr_assert_not_null(call);
+        cr_assert_eq(wire_send(call, slice_of(packed, size)), 0);
+        wire_half_close(call);
+    }
+    wire_collect(rpc->wire, &rpc->out, 64 * KIB);
+    rpc->env->net->ops->write(rpc->stream, buf_slice(&rpc->out));
+    buf_clear(&rpc->out);
+}
+
 /* ---- the world ---- */
 
 static void ignore_line(void *owner, const char *line)

@@ -223,6 +223,23 @@ Test(rpc_election, observers_hear_first_who_leads_now)
     cr_assert_eq(members[1].node->waits.all.n, 0);
 }
 
+/* Its own stream holds nothing back, so nobody tells when that one has drained. */
+Test(rpc_election, observers_wait_for_their_connection_and_are_not_forgotten)
+{
+    put_big();
+    observe_begin(3);
+    sim_rpc_pause(&lockers[3].rpc, true);
+    ask_for_big(&lockers[3].rpc);
+    run_ms(500);
+    campaign_begin(0, 1, "one");
+    run_ms(SETTLE_MS);
+    cr_assert_eq(lockers[3].n_heard, 0);
+
+    sim_rpc_pause(&lockers[3].rpc, false);
+    run_ms(2000);
+    cr_expect_str_eq(heard(3), "one");
+}
+
 Test(rpc_election, the_service_and_the_lock_service_share_a_line)
 {
     lock_begin(0, "e", 1);

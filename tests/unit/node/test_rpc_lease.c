@@ -231,6 +231,27 @@ Test(rpc_lease_of_three, any_member_renews_and_tells_what_is_left)
     }
 }
 
+/* Its own stream holds nothing back, so nobody tells when that one has drained. */
+Test(rpc_lease_of_three, answer_waits_for_the_connection_and_is_not_forgotten)
+{
+    put_big();
+    cr_assert_eq(grant(1, 600), GRPC_OK);
+    keep_at(1, false);
+    cr_assert_eq(keep_once(1), 600);
+    sim_host_set_latency(members[2].host, 100 * SIM_MS, 100 * SIM_MS);
+    sim_host_set_latency(members[3].host, 100 * SIM_MS, 100 * SIM_MS);
+
+    sim_rpc_pause(&keeper, true);
+    keep(1);
+    ask_for_big(&keeper);
+    run_ms(1000);
+    cr_assert_eq(n_kept, 1);
+    sim_rpc_pause(&keeper, false);
+    run_ms(2000);
+    cr_expect_eq(n_kept, 2);
+    cr_expect_eq(keep_once(1), 600);
+}
+
 Test(rpc_lease_of_three, keep_alive_that_cannot_be_decided_ends_the_stream_as_unavailable)
 {
     uint32_t alive = leader_number();

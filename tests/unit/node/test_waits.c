@@ -2,6 +2,8 @@
 
 #include <criterion/criterion.h>
 
+#include "base/limits.h"
+
 static struct waits waits;
 
 struct waiter {
@@ -74,10 +76,26 @@ Test(waits, whoever_waits_for_a_line_hears_of_all_its_holds)
     note("n", "n/2", 9);
     waits_continue(&waits, 1000);
     cr_expect_eq(a.n_woken, 2);
+}
 
-    waits_wake(&waits, &a.wait);
-    waits_continue(&waits, 1000);
-    cr_expect_eq(a.n_woken, 3);
+Test(waits, so_many_are_woken_in_one_turn)
+{
+    static struct waiter many[LIMIT_LOCK_WAKES + 1];
+    int n = 0;
+
+    for (size_t i = 0; i < ARRAY_LEN(many); i++) {
+        many[i] = (struct waiter){.wait = {.woken = on_woken}, .leaves = true};
+        waits_for_line(&waits, &many[i].wait, slice_str("n"));
+    }
+    note("n", "n/1", 7);
+    cr_expect(waits_continue(&waits, 1000), "there is one more");
+    for (size_t i = 0; i < ARRAY_LEN(many); i++) {
+        n += many[i].n_woken;
+    }
+    cr_expect_eq(n, LIMIT_LOCK_WAKES);
+
+    cr_expect_not(waits_continue(&waits, 1000));
+    cr_expect_eq(waits.all.n, 0);
 }
 
 Test(waits, one_that_has_left_is_not_woken)
