@@ -283,6 +283,7 @@ void core_receive_append(struct raftlog *log, struct raft_message *message,
     struct raft_append_entries *append = &message->append_entries;
     struct raft_event event = {.type = RAFT_RECEIVE, .receive.message = message};
     uint64_t last = store_last_index(log->store);
+    uint64_t last_term = store_term_of(log->store, last);
     unsigned left;
 
     guard_strip(&log->guard, &log->raft, append);
@@ -301,7 +302,8 @@ void core_receive_append(struct raftlog *log, struct raft_message *message,
         }
     } while (left > 0);
     if (core_leader(log) == message->server_id) {
-        propose_heard(log, store_last_index(log->store) > last);
+        propose_heard(log, store_last_index(log->store) != last ||
+                               store_term_of(log->store, last) != last_term);
     }
 }
 

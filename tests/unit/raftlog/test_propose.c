@@ -229,6 +229,41 @@ Test(propose, a_change_of_leader_costs_only_the_time_without_one)
                   stamp);
 }
 
+/* The time in which the follower heard of a leader whose entries it had to give up does
+ * not count to the entry that took their place. */
+Test(propose, entries_that_were_replaced_leave_no_time_behind)
+{
+    uint64_t first;
+    uint64_t second;
+    uint64_t follower;
+    uint64_t stamp;
+
+    rig_open(&rig, "replaced", 5);
+    first = rig_elect(&rig);
+    follower = rig_other(&rig, first);
+    for (uint64_t id = 1; id <= 5; id++) {
+        rig.cut[id][first] = true;
+        rig.cut[first][id] = id != follower;
+    }
+    rig_propose(&rig, first, "one");
+    rig_propose(&rig, first, "two");
+    rig_run(&rig, RIG_ELECTION_MS * 7 / 10);
+    rig_stop(&rig, first);
+    rig_isolate(&rig, follower, true);
+    second = rig_elect(&rig);
+    rig_isolate(&rig, follower, false);
+    rig_run(&rig, 3 * RIG_HEARTBEAT_MS);
+
+    stamp = raftlog_cluster_ms(rig.members[second].log);
+    cr_assert_eq(rig_status(&rig, second).role, RAFTLOG_LEADER);
+    cr_assert_eq(rig_status(&rig, follower).last_index,
+                 rig_status(&rig, second).last_index);
+    cr_assert_eq(raftlog_transfer(rig.members[second].log, follower), 0);
+    rig_run(&rig, 20);
+    cr_assert_eq(rig_status(&rig, follower).role, RAFTLOG_LEADER);
+    cr_expect_leq(raftlog_cluster_ms(rig.members[follower].log), stamp + 20);
+}
+
 Test(propose, elsewhere_cluster_time_is_that_of_the_last_entry_taken)
 {
     uint64_t leader;
