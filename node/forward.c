@@ -79,8 +79,26 @@ void forward_queued(struct machine *m, uint64_t leader)
     }
 }
 
+/* Before those that came later: a command that takes another back must follow it. from:
+ * where to look on. */
+static struct list *queue_again(struct machine *m, struct machine_op *op,
+                                struct list *from)
+{
+    while (from != &m->queued &&
+           container_of(from, struct machine_op, place)->command->sequence <
+               op->command->sequence) {
+        from = from->next;
+    }
+    machine_move(m, op, MACHINE_QUEUED);
+    list_del(&op->place);
+    list_add_tail(from, &op->place);
+    return from;
+}
+
 void machine_refused(struct machine *m, const Kvd__Peer__ForwardRefused *frame)
 {
+    struct list *from = m->queued.next;
+
     for (size_t i = 0; i < frame->n_sequences; i++) {
         struct machine_op *op = machine_find(m, frame->sequences[i]);
 
@@ -88,7 +106,7 @@ void machine_refused(struct machine *m, const Kvd__Peer__ForwardRefused *frame)
             continue;
         }
         if (frame->reason == REASON_NOT_LEADER) {
-            machine_move(m, op, MACHINE_QUEUED);
+            from = queue_again(m, op, from);
             m->send_by_ms = 0;
         } else {
             metrics_add(m->options.metrics, METRIC_PROPOSALS_FAILED, 1);

@@ -3,7 +3,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "node/machine.h"
+#include "node/machine_parts.h"
 #include "tests/unit/node/small_env.h"
 
 #define EPOCH 0x1234
@@ -477,6 +477,33 @@ Test(machine, sequences_of_two_starts_do_not_meet)
     }
 
     cr_assert_gt(sequences[1] - sequences[0], LIMIT_PENDING_CALLS);
+}
+
+/* As it stands when a call is taken back while its command is on its way. */
+Test(machine, what_the_leader_refused_goes_before_what_came_later)
+{
+    Kvd__Peer__ForwardRefused frame = KVD__PEER__FORWARD_REFUSED__INIT;
+    uint64_t sequences[2];
+    struct asker askers[4];
+
+    for (size_t i = 0; i < ARRAY_LEN(askers); i++) {
+        ask(&askers[i], "k", 10);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        struct asker *refused = &askers[i == 0 ? 0 : 2];
+
+        machine_move(machine, &refused->op, MACHINE_FORWARDED);
+        sequences[i] = refused->command.sequence;
+    }
+    frame.n_sequences = 2;
+    frame.sequences = sequences;
+    machine_refused(machine, &frame);
+    run_ms(3000);
+
+    for (size_t i = 0; i < ARRAY_LEN(askers); i++) {
+        cr_expect_eq(askers[i].revision, (int64_t)i + 2);
+        leave(&askers[i]);
+    }
 }
 
 TestSuite(machine_cut_off, .init = one_of_three, .fini = close_parts);
