@@ -354,6 +354,7 @@ static void hold_add(struct kv *kv, struct key *key, const struct lock_place *pl
     hold->token = key->created;
     hold->mode = place->mode;
     hold->slots = place->slots;
+    line->mixed |= line->n > 0 && lock_first(line)->slots != hold->slots;
     map_add(&locks->by_key, &hold->by_key, hash_of_key(locks, key));
     while (before != &line->holds && is_before(hold, lock_hold_at(before))) {
         before = before->prev;

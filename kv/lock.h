@@ -44,6 +44,7 @@ struct lock_line {
     struct list *next; /* private: the first that is not granted, or &holds */
     uint64_t n;
     uint64_t n_granted;
+    bool mixed;             /* there were holds of different numbers of slots, by hand */
     struct lock_line *left; /* private, as the two below: in the tree of lines */
     struct lock_line *right;
     uint64_t priority;

@@ -41,9 +41,10 @@ static struct lock_hold *hold_of_mode(struct kv *kv, struct slice name, int64_t 
     return hold_at(kv, &place, lease);
 }
 
-/* Of slots, whatever their number: the keys NAME/<lease>.slots-N.<hold>. */
-static struct lock_hold *hold_of_slots(struct kv *kv, struct slice name, int64_t lease,
-                                       const char *hold)
+/* Of slots, whatever their number, among all the keys NAME/<lease>.slots-N.<hold> that
+ * there ever were. */
+static struct lock_hold *search_slots(struct kv *kv, struct slice name, int64_t lease,
+                                      const char *hold)
 {
     const struct lock_place first = {.name = name,
                                      .mode = KVD__V1__LOCK_MODE__SLOTS,
@@ -70,6 +71,24 @@ static struct lock_hold *hold_of_slots(struct kv *kv, struct slice name, int64_t
     return NULL;
 }
 
+/* All in one line have the same number of slots, but for those made by hand. */
+static struct lock_hold *hold_of_slots(struct kv *kv, struct slice name, int64_t lease,
+                                       const char *hold)
+{
+    const struct lock_line *line = lock_find_line(kv, name);
+    struct lock_place place = {
+        .name = name, .mode = KVD__V1__LOCK_MODE__SLOTS, .hold = slice_str(hold)};
+
+    if (line == NULL) {
+        return NULL;
+    }
+    if (line->mixed) {
+        return search_slots(kv, name, lease, hold);
+    }
+    place.slots = lock_first(line)->slots;
+    return place.slots > 0 ? hold_at(kv, &place, lease) : NULL;
+}
+
 /* The hold of that id, and its record when the record lists it. */
 static struct lock_hold *find_hold(struct kv *kv, struct slice name, int64_t lease,
                                    const char *id, Kvd__V1__LockRecord **record)
@@ -91,15 +110,21 @@ static struct lock_hold *find_hold(struct kv *kv, struct slice name, int64_t lea
 
 /* ---- answers ---- */
 
+/* How many are before it. Counted from both ends at once: those who come stand at the
+ * end, and those who leave mostly at the front. */
 static uint32_t place_of(const struct lock_hold *hold)
 {
-    uint32_t n = 0;
+    const struct list *end = &hold->line->holds;
+    const struct list *before = hold->place.prev;
+    const struct list *after = hold->place.next;
+    uint64_t n = 0;
 
-    for (const struct list *pos = hold->place.prev; pos != &hold->line->holds;
-         pos = pos->prev) {
+    while (before != end && after != end) {
+        before = before->prev;
+        after = after->next;
         n++;
     }
-    return n;
+    return (uint32_t)(before == end ? n : hold->line->n - 1 - n);
 }
 
 static void show_first(struct kv *kv, struct slice name, struct reply *reply,

@@ -119,6 +119,30 @@ Test(lock_apply, there_are_as_many_slots_as_said)
     cr_expect_str_eq(line_of(&fx, "a"), "1.slots-2.two+ 2.slots-2.one+");
 }
 
+Test(lock_apply, a_hold_of_slots_is_found_beside_one_of_another_number)
+{
+    hand_put(&fx, "a/3.slots-5.h", 0);
+    cr_assert_eq(acquire_slots(&fx, "a", 1, "h", 2, 0), API_OK);
+    hand_put(&fx, "a/3.slots-5.h", 3); /* made before, attached later: comes in first */
+    cr_assert_str_eq(line_of(&fx, "a"), "3.slots-5.h+ 1.slots-2.h-");
+
+    cr_expect_eq(release(&fx, "a", 1, "h"), 0);
+    cr_expect_eq(release(&fx, "a", 3, "h"), 0);
+    cr_expect_eq(release(&fx, "a", 3, "h"), -1);
+}
+
+Test(lock_apply, whoever_waits_is_told_how_many_are_before)
+{
+    for (int64_t lease = 1; lease <= 5; lease++) {
+        acquire(&fx, "a", lease, "h", EXCLUSIVE, FOR_EVER);
+        cr_expect_eq(acquired(&fx)->place, lease - 1);
+    }
+    for (int64_t lease = 2; lease <= 5; lease++) {
+        acquire(&fx, "a", lease, "h", EXCLUSIVE, FOR_EVER);
+        cr_expect_eq(acquired(&fx)->place, lease - 1, "asked again");
+    }
+}
+
 Test(lock_apply, a_lock_is_used_in_one_way_at_a_time)
 {
     cr_assert_eq(acquire_slots(&fx, "a", 1, "h", 2, 0), API_OK);
