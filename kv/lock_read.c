@@ -1,5 +1,6 @@
 /* What can be asked about locks: reads of the applied state. A reply holds at most
- * LIMIT_LOCK_LIST locks or holds. What can fail: the store is dead. */
+ * LIMIT_LOCK_LIST locks or holds, or less where LIMIT_LOCK_REPLY bytes are reached
+ * before: values of candidates may be long. What can fail: the store is dead. */
 #include "api/decode.h"
 #include "base/limits.h"
 #include "kv/history.h"
@@ -72,6 +73,11 @@ enum api_status kv_lock_leader(struct kv *kv, struct slice name, struct arena *a
     return done(kv, &reply);
 }
 
+static bool is_long(const struct reply *reply, size_t used_before)
+{
+    return reply->arena->used - used_before >= LIMIT_LOCK_REPLY;
+}
+
 /* ---- list ---- */
 
 static bool has_prefix(const struct lock_line *line, struct slice prefix)
@@ -100,6 +106,7 @@ enum api_status kv_lock_list(struct kv *kv, const Kvd__V1__LockListRequest *req,
     struct reply reply = reply_for(arena);
     struct slice prefix = span_bytes(req->prefix);
     struct slice after = span_bytes(req->after);
+    size_t used = arena->used;
     size_t most = req->limit > 0 && req->limit < LIMIT_LOCK_LIST ? (size_t)req->limit
                                                                  : LIMIT_LOCK_LIST;
     Kvd__V1__LockListResponse *res =
@@ -113,7 +120,7 @@ enum api_status kv_lock_list(struct kv *kv, const Kvd__V1__LockListRequest *req,
     }
     while (reply_wanted(&reply) && !kv->dead && line != NULL &&
            has_prefix(line, prefix)) {
-        if (res->n_locks == most) {
+        if (res->n_locks == most || is_long(&reply, used)) {
             res->more = true;
             break;
         }
@@ -155,6 +162,7 @@ enum api_status kv_lock_inspect(struct kv *kv, const Kvd__V1__LockInspectRequest
     Kvd__V1__LockInspectResponse *res =
         reply_message(&reply, &kvd__v1__lock_inspect_response__descriptor);
     const struct list *pos = line != NULL ? line->holds.next : NULL;
+    size_t used = arena->used;
 
     if (res != NULL) {
         res->line = reply_alloc(&reply, n * sizeof(res->line[0]));
@@ -163,7 +171,8 @@ enum api_status kv_lock_inspect(struct kv *kv, const Kvd__V1__LockInspectRequest
         res->holders = line != NULL ? (uint32_t)line->n_granted : 0;
         res->waiting = line != NULL ? (uint32_t)(line->n - line->n_granted) : 0;
     }
-    for (; reply_wanted(&reply) && !kv->dead && res->n_line < n; pos = pos->next) {
+    for (; reply_wanted(&reply) && !kv->dead && res->n_line < n && !is_long(&reply, used);
+         pos = pos->next) {
         res->line[res->n_line++] =
             lock_show(kv, lock_hold_at((struct list *)pos), &reply);
     }

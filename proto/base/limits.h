@@ -123,13 +123,14 @@
 #define LIMIT_WATCH_RANGES     (256 * MIB) /* memory of the distinct ranges watched */
 
 /* Locks. */
-#define LIMIT_LOCK_NAME      4096    /* bytes of a name, of kvd's own service */
-#define LIMIT_LOCK_TEXT      256     /* bytes of an owner, a host, a reason */
-#define LIMIT_LOCK_HOLD_NAME 64      /* bytes of a hold's id */
-#define LIMIT_LOCK_HOLDS     1000    /* of one lease on one lock */
-#define LIMIT_LOCK_SLOTS     1000000 /* of one lock */
-#define LIMIT_LOCK_LIST      1000    /* locks or holds in one reply */
-#define LIMIT_LOCK_STEPS     10000   /* holds looked at for a deadlock */
+#define LIMIT_LOCK_NAME      4096      /* bytes of a name, of kvd's own service */
+#define LIMIT_LOCK_TEXT      256       /* bytes of an owner, a host, a reason */
+#define LIMIT_LOCK_HOLD_NAME 64        /* bytes of a hold's id */
+#define LIMIT_LOCK_HOLDS     1000      /* of one lease on one lock */
+#define LIMIT_LOCK_SLOTS     1000000   /* of one lock */
+#define LIMIT_LOCK_LIST      1000      /* locks or holds in one reply */
+#define LIMIT_LOCK_REPLY     (2 * MIB) /* memory after which a reply gets no more */
+#define LIMIT_LOCK_STEPS     10000     /* holds looked at for a deadlock */
 
 /* kvctl. */
 #define LIMIT_ENDPOINTS    64

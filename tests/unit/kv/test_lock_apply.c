@@ -347,6 +347,48 @@ Test(lock_apply, list_shows_locks_in_order_of_their_names_in_pages)
     cr_expect_eq(list("a/", 3, "a/x")->n_locks, 1);
 }
 
+static void put_long_record(const char *key, int64_t lease)
+{
+    enum { LONG = 1400 * 1024 };
+    Kvd__V1__LockRecord record = KVD__V1__LOCK_RECORD__INIT;
+    Kvd__V1__LockOwner owner = KVD__V1__LOCK_OWNER__INIT;
+    Etcdserverpb__PutRequest *put = put_new(&fx, key, "");
+
+    owner.owner = arena_zero(&fx.arena, LONG + 1);
+    memset(owner.owner, 'o', LONG);
+    record.owner = &owner;
+    record.mark = 0x6b6c6f63;
+    put->value.len = kvd__v1__lock_record__get_packed_size(&record);
+    put->value.data = arena_alloc(&fx.arena, put->value.len);
+    kvd__v1__lock_record__pack(&record, put->value.data);
+    put->lease = lease;
+    cr_assert_eq(run_put(&fx, put), API_OK);
+}
+
+Test(lock_apply, long_values_come_in_more_pages)
+{
+    Kvd__V1__LockListRequest *req =
+        message_new(&fx, &kvd__v1__lock_list_request__descriptor);
+    Kvd__V1__LockListResponse *res = NULL;
+
+    for (int64_t lease = 1; lease <= 3; lease++) {
+        char key[48];
+
+        snprintf(key, sizeof(key), "e%" PRId64 "/%" PRId64, lease, lease);
+        put_long_record(key, lease);
+        snprintf(key, sizeof(key), "e/%" PRId64, lease);
+        put_long_record(key, lease);
+    }
+    req->prefix = bytes_of(&fx, "e");
+    req->after = bytes_of(&fx, "e");
+    cr_assert_eq(kv_lock_list(fx.kv, req, &fx.arena, &res), API_OK);
+    cr_expect_eq(res->n_locks, 2);
+    cr_expect(res->more);
+
+    cr_expect_eq(inspect(&fx, "e")->n_line, 2);
+    cr_expect_eq(inspect(&fx, "e")->holders + inspect(&fx, "e")->waiting, 3);
+}
+
 Test(lock_apply, inspect_shows_the_line_with_etcds_holds_and_candidates)
 {
     const Kvd__V1__LockInspectResponse *res;
@@ -503,24 +545,6 @@ Test(lock_apply, a_search_ends_the_same_after_a_restart)
 
     fixture_reopen(&fx);
     cr_expect_eq(is_refused("z", 1, EXCLUSIVE), before);
-}
-
-static void put_long_record(const char *key, int64_t lease)
-{
-    enum { LONG = 1400 * 1024 };
-    Kvd__V1__LockRecord record = KVD__V1__LOCK_RECORD__INIT;
-    Kvd__V1__LockOwner owner = KVD__V1__LOCK_OWNER__INIT;
-    Etcdserverpb__PutRequest *put = put_new(&fx, key, "");
-
-    owner.owner = arena_zero(&fx.arena, LONG + 1);
-    memset(owner.owner, 'o', LONG);
-    record.owner = &owner;
-    record.mark = 0x6b6c6f63;
-    put->value.len = kvd__v1__lock_record__get_packed_size(&record);
-    put->value.data = arena_alloc(&fx.arena, put->value.len);
-    kvd__v1__lock_record__pack(&record, put->value.data);
-    put->lease = lease;
-    cr_assert_eq(run_put(&fx, put), API_OK);
 }
 
 /* Whoever puts values that say that they are records can make them long. */
