@@ -154,7 +154,8 @@ uint64_t kv_lease_deadline_ms(const struct kv *kv);
 /* A lease of that id exists here, due or not. */
 bool kv_lease_exists(const struct kv *kv, int64_t id);
 
-/* All that are not due, the one with the nearest deadline first. */
+/* All that are not due, in order of their deadlines; more than LIMIT_LEASES_SORTED only
+ * roughly. */
 enum api_status kv_leases(const struct kv *kv, struct arena *arena,
                           Etcdserverpb__LeaseLeasesResponse **out);
 

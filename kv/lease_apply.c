@@ -220,7 +220,6 @@ static int compare_slots(const void *a, const void *b)
     return x->lease->id < y->lease->id ? -1 : x->lease->id > y->lease->id;
 }
 
-/* In order of their deadlines. */
 static void add_leases(struct reply *reply, const struct lease_slot *slots, size_t n,
                        Etcdserverpb__LeaseLeasesResponse *res)
 {
@@ -249,7 +248,9 @@ enum api_status kv_leases(const struct kv *kv, struct arena *arena,
             slots[n++] = leases->heap[i];
         }
     }
-    qsort(slots, n, sizeof(slots[0]), compare_slots);
+    if (n <= LIMIT_LEASES_SORTED) {
+        qsort(slots, n, sizeof(slots[0]), compare_slots);
+    }
     if (res != NULL) {
         add_leases(&reply, slots, n, res);
     }

@@ -100,12 +100,13 @@
 #define LIMIT_COMPACT_WALK   2048      /* events that a slice of compaction looks at */
 #define LIMIT_COMPACT_SLICE  500       /* rows that a slice of compaction removes */
 #define LIMIT_COMPACT_ROUND                                                              \
-    (1024 * KIB)                 /* rows known to be superseded, not removed yet */
-#define LIMIT_LEASE_RECORDS 1024 /* in one row of the leases */
-#define LIMIT_LEASE_ROWS    32   /* such rows that a batch removes as old */
-#define LIMIT_RESCAN_LEASES 16   /* such rows that a step of the rescan reads */
-#define LIMIT_EXPIRE_WORK   256  /* leases and keys that an entry removes as due */
-#define LIMIT_RESCAN_SLICE  256  /* rows that a step of the rescan reads */
+    (1024 * KIB)                  /* rows known to be superseded, not removed yet */
+#define LIMIT_LEASES_SORTED 65536 /* leases that are listed in order */
+#define LIMIT_LEASE_RECORDS 1024  /* in one row of the leases */
+#define LIMIT_LEASE_ROWS    32    /* such rows that a batch removes as old */
+#define LIMIT_RESCAN_LEASES 16    /* such rows that a step of the rescan reads */
+#define LIMIT_EXPIRE_WORK   256   /* leases and keys that an entry removes as due */
+#define LIMIT_RESCAN_SLICE  256   /* rows that a step of the rescan reads */
 
 /* Watches. */
 #define LIMIT_WATCH_RING       (16 * MIB)  /* recent events that all watches share */
