@@ -29,6 +29,16 @@ static struct map_link **bucket_of(const struct map *map, uint64_t hash)
     return &map->buckets[at < map->n_buckets ? at : at - level];
 }
 
+static void put_first(struct map_link **bucket, struct map_link *item)
+{
+    item->next = *bucket;
+    item->prev = NULL;
+    if (*bucket != NULL) {
+        (*bucket)->prev = item;
+    }
+    *bucket = item;
+}
+
 /* One bucket more: it takes its half of the one that is split. */
 static void grow(struct map *map)
 {
@@ -53,37 +63,32 @@ static void grow(struct map *map)
     map->n_buckets++;
     while (item != NULL) {
         struct map_link *next = item->next;
-        struct map_link **bucket = bucket_of(map, item->hash);
 
-        item->next = *bucket;
-        *bucket = item;
+        put_first(bucket_of(map, item->hash), item);
         item = next;
     }
 }
 
 void map_add(struct map *map, struct map_link *item, uint64_t hash)
 {
-    struct map_link **bucket;
-
     if (map->n >= map->n_buckets) {
         grow(map);
     }
-    bucket = bucket_of(map, hash);
     item->hash = hash;
-    item->next = *bucket;
-    *bucket = item;
+    put_first(bucket_of(map, hash), item);
     map->n++;
 }
 
 void map_remove(struct map *map, struct map_link *item)
 {
-    struct map_link **at = bucket_of(map, item->hash);
+    struct map_link **at =
+        item->prev != NULL ? &item->prev->next : bucket_of(map, item->hash);
 
-    while (*at != item) {
-        CHECK(*at != NULL);
-        at = &(*at)->next;
-    }
+    CHECK(*at == item);
     *at = item->next;
+    if (item->next != NULL) {
+        item->next->prev = item->prev;
+    }
     map->n--;
 }
 

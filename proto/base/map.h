@@ -1,7 +1,8 @@
 /* Hash map of items that embed their link; the caller hashes and compares.
  *
  * The number of buckets grows by one with each item (linear hashing, Litwin 1980), so
- * that no insertion stalls. A zeroed struct is a valid empty map. */
+ * that no insertion stalls; to remove an item costs the same however many share its hash.
+ * A zeroed struct is a valid empty map. */
 #ifndef KVD_BASE_MAP_H
 #define KVD_BASE_MAP_H
 
@@ -11,7 +12,8 @@
 #include "base/slice.h"
 
 struct map_link {
-    struct map_link *next; /* private, as both */
+    struct map_link *next; /* private, as all */
+    struct map_link *prev; /* NULL: the first in its bucket */
     uint64_t hash;
 };
 

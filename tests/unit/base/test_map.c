@@ -1,6 +1,7 @@
 #include "base/map.h"
 
 #include <criterion/criterion.h>
+#include <stdlib.h>
 
 #include "base/mem.h"
 
@@ -61,6 +62,25 @@ Test(map, keeps_items_of_the_same_hash_apart)
     map_remove(&map, &b.link);
     cr_assert_eq(map_first(&map, 7), &a.link);
     map_close(&map);
+}
+
+/* Thousands of calls wait for one lock; each may leave at any time. */
+Test(map, removes_at_once_one_of_many_with_the_same_hash, .timeout = 20)
+{
+    enum { N = 200000 };
+    struct item *items = mem_zero(N * sizeof(items[0]));
+    struct map map = {0};
+
+    for (size_t i = 0; i < N; i++) {
+        map_add(&map, &items[i].link, 7);
+    }
+    for (size_t i = 0; i < N; i++) {
+        map_remove(&map, &items[i].link);
+    }
+    cr_assert_null(map_first(&map, 7));
+    cr_assert_eq(map.n, 0);
+    map_close(&map);
+    free(items);
 }
 
 Test(map, bytes_of_any_length_have_a_hash)
