@@ -327,6 +327,15 @@ void call_reply(struct call *call, ProtobufCMessage *reply)
     }
 }
 
+void call_answer(struct call *call, enum api_status status, ProtobufCMessage *reply)
+{
+    if (status == API_OK) {
+        call_reply(call, reply);
+    } else {
+        call_fail(call, status);
+    }
+}
+
 void call_finish(struct call *call)
 {
     call_end(call, GRPC_OK, NULL);

@@ -98,6 +98,8 @@ struct calls {
 
 /* Ends the call with this reply; its header is filled in. */
 void call_reply(struct call *call, ProtobufCMessage *reply);
+/* The same when status is API_OK; else it ends with that. */
+void call_answer(struct call *call, enum api_status status, ProtobufCMessage *reply);
 void call_finish(struct call *call); /* OK, after the messages that were sent */
 void call_fail(struct call *call, enum api_status status);
 void call_fail_text(struct call *call, enum grpc_code code, const char *text);

@@ -51,11 +51,7 @@ static void txn_read_now(struct call *call)
     enum api_status status;
 
     status = kv_txn_read(call->node->kv, req, &call->arena, &reply);
-    if (status != API_OK) {
-        call_fail(call, status);
-    } else {
-        call_reply(call, &reply->base);
-    }
+    call_answer(call, status, (ProtobufCMessage *)reply);
 }
 
 /* ---- writes ---- */
@@ -71,16 +67,6 @@ static enum api_status take_fence(struct call *call, Kvd__V1__Fence **field)
     }
     *field = call->fence;
     return API_OK;
-}
-
-static void reply_applied(struct call *call, enum api_status status,
-                          ProtobufCMessage *response)
-{
-    if (status != API_OK) {
-        call_fail(call, status);
-    } else {
-        call_reply(call, response);
-    }
 }
 
 void rpc_put(struct call *call)
@@ -104,7 +90,7 @@ void rpc_put(struct call *call)
     kvd__command__command__init(&call->command);
     call->command.request_case = KVD__COMMAND__COMMAND__REQUEST_PUT;
     call->command.put = req;
-    call_propose(call, reply_applied);
+    call_propose(call, call_answer);
 }
 
 void rpc_delete_range(struct call *call)
@@ -124,7 +110,7 @@ void rpc_delete_range(struct call *call)
     kvd__command__command__init(&call->command);
     call->command.request_case = KVD__COMMAND__COMMAND__REQUEST_DELETE_RANGE;
     call->command.delete_range = req;
-    call_propose(call, reply_applied);
+    call_propose(call, call_answer);
 }
 
 void rpc_txn(struct call *call)
@@ -156,7 +142,7 @@ void rpc_txn(struct call *call)
     kvd__command__command__init(&call->command);
     call->command.request_case = KVD__COMMAND__COMMAND__REQUEST_TXN;
     call->command.txn = req;
-    call_propose(call, reply_applied);
+    call_propose(call, call_answer);
 }
 
 /* ---- compaction ---- */

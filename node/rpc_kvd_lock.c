@@ -34,11 +34,7 @@ static void answer_now(struct call *call)
     enum api_status status =
         kv_lock_answer(call->node->kv, acquire_request(call), &call->arena, &reply);
 
-    if (status != API_OK) {
-        call_fail(call, status);
-    } else {
-        call_reply(call, &reply->base);
-    }
+    call_answer(call, status, (ProtobufCMessage *)reply);
 }
 
 static void left_applied(struct call *call, enum api_status status,
@@ -165,16 +161,6 @@ void rpc_acquire(struct call *call)
 
 /* ---- release ---- */
 
-static void reply_applied(struct call *call, enum api_status status,
-                          ProtobufCMessage *response)
-{
-    if (status != API_OK) {
-        call_fail(call, status);
-    } else {
-        call_reply(call, response);
-    }
-}
-
 void rpc_release(struct call *call)
 {
     Kvd__V1__ReleaseRequest *req = (Kvd__V1__ReleaseRequest *)call->request;
@@ -187,7 +173,7 @@ void rpc_release(struct call *call)
     kvd__command__command__init(&call->command);
     call->command.request_case = KVD__COMMAND__COMMAND__REQUEST_LOCK_RELEASE;
     call->command.lock_release = req;
-    call_propose(call, reply_applied);
+    call_propose(call, call_answer);
 }
 
 static void force_release_applied(struct call *call, enum api_status status,
@@ -204,7 +190,7 @@ static void force_release_applied(struct call *call, enum api_status status,
                  LOG_TEXT("by", call->client.address));
         free(name);
     }
-    reply_applied(call, status, response);
+    call_answer(call, status, response);
 }
 
 void rpc_force_release(struct call *call)
@@ -231,7 +217,7 @@ static void list_now(struct call *call)
         kv_lock_list(call->node->kv, (const Kvd__V1__LockListRequest *)call->request,
                      &call->arena, &reply);
 
-    reply_applied(call, status, (ProtobufCMessage *)reply);
+    call_answer(call, status, (ProtobufCMessage *)reply);
 }
 
 void rpc_lock_list(struct call *call)
@@ -246,7 +232,7 @@ static void inspect_now(struct call *call)
         call->node->kv, (const Kvd__V1__LockInspectRequest *)call->request, &call->arena,
         &reply);
 
-    reply_applied(call, status, (ProtobufCMessage *)reply);
+    call_answer(call, status, (ProtobufCMessage *)reply);
 }
 
 void rpc_lock_inspect(struct call *call)

@@ -27,16 +27,6 @@ static int64_t ttl_min(const struct config *config)
     return (ms + 999) / 1000;
 }
 
-static void reply_applied(struct call *call, enum api_status status,
-                          ProtobufCMessage *response)
-{
-    if (status == API_OK) {
-        call_reply(call, response);
-    } else {
-        call_fail(call, status);
-    }
-}
-
 /* Where the client leaves the id to us and another member chose the same one meanwhile,
  * another is chosen. */
 static void granted_free_id(struct call *call, enum api_status status,
@@ -47,7 +37,7 @@ static void granted_free_id(struct call *call, enum api_status status,
             lessor_free_id(&call->node->next_lease, call->node->env, call->node->kv);
         call_propose(call, granted_free_id);
     } else {
-        reply_applied(call, status, response);
+        call_answer(call, status, response);
     }
 }
 
@@ -74,7 +64,7 @@ void rpc_lease_grant(struct call *call)
     kvd__command__command__init(&call->command);
     call->command.request_case = KVD__COMMAND__COMMAND__REQUEST_LEASE_GRANT;
     call->command.lease_grant = req;
-    call_propose(call, chosen ? reply_applied : granted_free_id);
+    call_propose(call, chosen ? call_answer : granted_free_id);
 }
 
 void rpc_lease_revoke(struct call *call)
@@ -82,7 +72,7 @@ void rpc_lease_revoke(struct call *call)
     kvd__command__command__init(&call->command);
     call->command.request_case = KVD__COMMAND__COMMAND__REQUEST_LEASE_REVOKE;
     call->command.lease_revoke = (Etcdserverpb__LeaseRevokeRequest *)call->request;
-    call_propose(call, reply_applied);
+    call_propose(call, call_answer);
 }
 
 /* ---- keep-alives ---- */
@@ -197,11 +187,7 @@ static void time_to_live_now(struct call *call)
 
     status = kv_lease_time_to_live(
         call->node->kv, req, raftlog_cluster_ms(call->node->log), &call->arena, &reply);
-    if (status == API_OK) {
-        call_reply(call, &reply->base);
-    } else {
-        call_fail(call, status);
-    }
+    call_answer(call, status, (ProtobufCMessage *)reply);
 }
 
 void rpc_lease_time_to_live(struct call *call)
@@ -214,11 +200,7 @@ static void leases_now(struct call *call)
     Etcdserverpb__LeaseLeasesResponse *reply = NULL;
     enum api_status status = kv_leases(call->node->kv, &call->arena, &reply);
 
-    if (status == API_OK) {
-        call_reply(call, &reply->base);
-    } else {
-        call_fail(call, status);
-    }
+    call_answer(call, status, (ProtobufCMessage *)reply);
 }
 
 /* What this member has applied. */
