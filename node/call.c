@@ -166,6 +166,10 @@ void call_begin(struct node *node, struct conn *conn, struct wire_call *stream,
         call_fail(call, API_BAD_FENCE_HEADER);
         return;
     }
+    if (call->fence != NULL && (rpc_get(call->method)->flags & RPC_FENCED) == 0) {
+        call_fail(call, API_FENCE_UNUSED);
+        return;
+    }
     if (metadata->timeout_ns >= 0) {
         call->deadline_ms =
             env_mono_ms(node->env) + ((uint64_t)metadata->timeout_ns + 999999) / 1000000;

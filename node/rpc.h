@@ -23,6 +23,7 @@ enum rpc_flag {
     RPC_DATA = 1 << 0,        /* reads or writes replicated data: refused when diverged */
     RPC_NO_REVISION = 1 << 1, /* the reply's header carries no revision */
     RPC_NO_HEADER = 1 << 2,   /* the reply has no header */
+    RPC_FENCED = 1 << 3,      /* takes a fence from the metadata */
 };
 
 struct rpc_method {

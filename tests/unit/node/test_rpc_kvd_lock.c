@@ -264,6 +264,17 @@ Test(rpc_kvd_lock, a_fence_of_the_metadata_guards_deletes_and_transactions_too)
     cr_assert_str_eq(answer_text, api_status_text(API_TWO_FENCES));
 }
 
+Test(rpc_kvd_lock, a_fence_where_nothing_can_be_fenced_is_refused)
+{
+    static const char *const metadata[] = {"kvd-fence", "a:99", NULL};
+    Etcdserverpb__LeaseRevokeRequest revoke = ETCDSERVERPB__LEASE_REVOKE_REQUEST__INIT;
+
+    begin_with("/etcdserverpb.Lease/LeaseRevoke", &revoke, NULL, 20000, metadata);
+
+    cr_assert_eq(wait_answer(), GRPC_INVALID_ARGUMENT);
+    cr_assert_str_eq(answer_text, api_status_text(API_FENCE_UNUSED));
+}
+
 /* ---- several members ---- */
 
 Test(rpc_kvd_lock_of_three, a_wait_moves_to_another_member_with_its_hold)
