@@ -16,8 +16,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "api/utf8.h"
 #include "base/limits.h"
+#include "base/utf8.h"
 #include "kv/lease.h"
 #include "kv/lock_record.h"
 #include "kv/span.h"

@@ -6,9 +6,9 @@
 #include <netinet/in.h>
 #include <string.h>
 
-#include "api/utf8.h"
 #include "base/check.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "node/address.h"
 #include "node/config_value.h"
 

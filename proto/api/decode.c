@@ -13,9 +13,9 @@
 
 #include <stdint.h>
 
-#include "api/utf8.h"
 #include "base/check.h"
 #include "base/limits.h"
+#include "base/utf8.h"
 
 #define OWN_DEPTH     (LIMIT_MESSAGE_DEPTH + 8)
 #define TAG_BYTES     5  /* longest field number and length that protobuf-c takes */

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/utf8.h"
 
 static enum log_level min_level = LOG_INFO;
 static enum log_format line_format = LOG_JSON;
@@ -42,9 +43,12 @@ static void put_str(struct line *line, const char *text)
     put(line, text, strlen(text));
 }
 
-/* A JSON string, without the surrounding quotes. Bytes above 0x7f pass as they are. */
+/* A JSON string, without the surrounding quotes. What is not UTF-8, as the name of a lock
+ * need not be, shows that bytes are there, but not which. */
 static void put_escaped(struct line *line, const char *text)
 {
+    bool readable = utf8_valid(slice_str(text));
+
     for (; *text != '\0'; text++) {
         unsigned char c = (unsigned char)*text;
         char code[8];
@@ -59,6 +63,8 @@ static void put_escaped(struct line *line, const char *text)
         } else if (c < 0x20) {
             snprintf(code, sizeof(code), "\\u%04x", c);
             put_str(line, code);
+        } else if (c >= 0x80 && !readable) {
+            put_str(line, "\\ufffd");
         } else {
             put(line, text, 1);
         }

@@ -13,8 +13,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "api/utf8.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "wire/timeout.h"
 
 #define FIELD_OVERHEAD 32 /* RFC 9113, section 6.5.2 */

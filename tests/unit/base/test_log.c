@@ -41,6 +41,20 @@ Test(log, line_is_json_with_its_fields, .init = start)
     json_decref(line);
 }
 
+Test(log, what_is_not_utf8_leaves_the_line_json, .init = start)
+{
+    json_t *line;
+
+    log_info("released", LOG_TEXT("lock", "a\xff\xc3"), LOG_TEXT("other", "k\xc3\xa4se"));
+    line = json_loads(last, 0, NULL);
+
+    cr_assert_not_null(line, "%s", last);
+    cr_assert_str_eq(json_string_value(json_object_get(line, "lock")),
+                     "a\xef\xbf\xbd\xef\xbf\xbd");
+    cr_assert_str_eq(json_string_value(json_object_get(line, "other")), "k\xc3\xa4se");
+    json_decref(line);
+}
+
 Test(log, lines_below_the_level_are_dropped, .init = start)
 {
     log_debug("no");

@@ -3,7 +3,7 @@
  * Happy path: ASCII is passed byte by byte; a lead byte tells how many bytes follow and
  * which values the first of them may have, which rules out overlong forms, surrogates and
  * code points that do not exist. Nothing fails: the answer is yes or no. */
-#include "api/utf8.h"
+#include "base/utf8.h"
 
 struct lead {
     size_t n_follow;
