@@ -1,6 +1,7 @@
 #include "kv/watch_encode.h"
 
 #include "base/check.h"
+#include "base/varint.h"
 #include "kv.pb-c.h"
 #include "kv/watch.h"
 
@@ -77,16 +78,6 @@ void encode_prev(const struct row *row, uint8_t *to)
 
 /* ---- events of a response ---- */
 
-static size_t varint_size(size_t value)
-{
-    size_t n = 1;
-
-    for (; value >= 0x80; value >>= 7) {
-        n++;
-    }
-    return n;
-}
-
 size_t watch_event_size(const struct watch_event *event)
 {
     size_t len = event->body.len + event->prev.len;
@@ -99,10 +90,7 @@ uint8_t *watch_write_event(const struct watch_event *event, uint8_t *to)
     size_t len = event->body.len + event->prev.len;
 
     *to++ = TAG_EVENTS;
-    for (; len >= 0x80; len >>= 7) {
-        *to++ = (uint8_t)(len | 0x80);
-    }
-    *to++ = (uint8_t)len;
+    to = varint_write(len, to);
     memcpy(to, event->body.ptr, event->body.len);
     to += event->body.len;
     if (event->prev.len > 0) {

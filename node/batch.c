@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "base/varint.h"
 
 #define BATCH_TAG    0x0a /* field 1 of Batch, length-delimited */
 #define BATCH_PREFIX 6    /* the tag and the longest length */
@@ -38,20 +39,15 @@ bool batch_is_full(const struct batch *batch, size_t size)
 static uint8_t *batch_next(struct batch *batch, struct batch_item item)
 {
     uint8_t *start = buf_reserve(&batch->bytes, item.size + BATCH_PREFIX);
-    size_t left = item.size;
-    size_t len = 0;
+    size_t len;
 
     CHECK(start != NULL);
     if (batch->n == batch->room) {
         batch->room = batch->room == 0 ? 64 : batch->room * 2;
         batch->items = mem_grow(batch->items, batch->room * sizeof(*batch->items));
     }
-    start[len++] = BATCH_TAG;
-    while (left >= 0x80) {
-        start[len++] = (uint8_t)(left | 0x80);
-        left >>= 7;
-    }
-    start[len++] = (uint8_t)left;
+    start[0] = BATCH_TAG;
+    len = (size_t)(varint_write(item.size, start + 1) - start);
     item.at = buf_len(&batch->bytes) + len;
     batch->items[batch->n++] = item;
     buf_commit(&batch->bytes, len + item.size);

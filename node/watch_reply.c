@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/limits.h"
+#include "base/varint.h"
 #include "node/node_parts.h"
 
 #define TAG_WATCH_ID 0x10 /* field 2 of WatchResponse, varint */
@@ -107,13 +108,8 @@ static size_t write_own(int64_t id, bool fragment, uint8_t *to)
     uint8_t *at = to;
 
     if (id != 0) {
-        uint64_t left = (uint64_t)id;
-
         *at++ = TAG_WATCH_ID;
-        for (; left >= 0x80; left >>= 7) {
-            *at++ = (uint8_t)(left | 0x80);
-        }
-        *at++ = (uint8_t)left;
+        at = varint_write((uint64_t)id, at);
     }
     if (fragment) {
         *at++ = TAG_FRAGMENT;
