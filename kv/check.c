@@ -237,7 +237,7 @@ static struct names puts_of(Etcdserverpb__RequestOp *const *ops, size_t n)
 
     for (size_t i = 0; i < n; i++) {
         if (ops[i]->request_case == ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_PUT) {
-            names.list[names.n++] = span_bytes(ops[i]->request_put->key);
+            names.list[names.n++] = api_slice(ops[i]->request_put->key);
         }
     }
     qsort(names.list, names.n, sizeof(names.list[0]), compare_names);

@@ -36,7 +36,7 @@ static int order_of_value(struct kv *kv, const Etcdserverpb__Compare *compare,
     int rc;
 
     if (compare->target_union_case == ETCDSERVERPB__COMPARE__TARGET_UNION_VALUE) {
-        given = span_bytes(compare->value);
+        given = api_slice(compare->value);
     }
     history_read(kv, key_name(key), key->seq, &row);
     rc = slice_cmp(row.value, given);

@@ -17,7 +17,7 @@ enum api_status fence_check(const struct kv *kv, const Kvd__V1__Fence *fence)
     if (fence == NULL) {
         return API_OK;
     }
-    hold = lock_of_token(kv, span_bytes(fence->name), fence->token);
+    hold = lock_of_token(kv, api_slice(fence->name), fence->token);
     if (hold == NULL && kv->plants & KV_PLANT_OLD_FENCE) {
         return API_OK;
     }

@@ -264,7 +264,7 @@ static bool kind_differs(const struct lock_line *line, const Kvd__V1__AcquireReq
 static enum api_status enter(struct kv *kv, const Kvd__V1__AcquireRequest *req,
                              struct reply *reply, Kvd__Command__LockOutcome **out)
 {
-    const struct lock_place place = {.name = span_bytes(req->name),
+    const struct lock_place place = {.name = api_slice(req->name),
                                      .mode = req->mode,
                                      .slots = req->slots,
                                      .hold = slice_str(req->hold)};
@@ -295,7 +295,7 @@ static enum api_status enter(struct kv *kv, const Kvd__V1__AcquireRequest *req,
 static enum api_status acquire_new(struct kv *kv, const Kvd__V1__AcquireRequest *req,
                                    struct reply *reply, Kvd__Command__LockOutcome **out)
 {
-    struct slice name = span_bytes(req->name);
+    struct slice name = api_slice(req->name);
     struct lock_line *line = lock_find_line(kv, name);
     const char *cycle;
 
@@ -324,7 +324,7 @@ static enum api_status acquire_new(struct kv *kv, const Kvd__V1__AcquireRequest 
 enum api_status lock_acquire(struct kv *kv, const Kvd__V1__AcquireRequest *req,
                              struct reply *reply, Kvd__Command__LockOutcome **out)
 {
-    struct slice name = span_bytes(req->name);
+    struct slice name = api_slice(req->name);
     enum api_status status = kv_check_acquire(req);
     struct lock_hold *hold;
 
@@ -394,7 +394,7 @@ enum api_status lock_release(struct kv *kv, const Kvd__V1__ReleaseRequest *req,
     if (status != API_OK) {
         return status;
     }
-    hold = find_hold(kv, span_bytes(req->name), req->lease, req->hold, &record);
+    hold = find_hold(kv, api_slice(req->name), req->lease, req->hold, &record);
     if (hold != NULL) {
         left = drop(kv, hold, record, req->hold);
     }
@@ -410,7 +410,7 @@ enum api_status lock_release(struct kv *kv, const Kvd__V1__ReleaseRequest *req,
 enum api_status lock_leave(struct kv *kv, const Kvd__Command__LockLeave *req,
                            struct reply *reply, Kvd__Command__LockOutcome **out)
 {
-    struct slice name = span_bytes(req->name);
+    struct slice name = api_slice(req->name);
     Kvd__V1__LockRecord *record;
     struct lock_hold *hold = find_hold(kv, name, req->lease, req->hold, &record);
     uint32_t place;
@@ -450,7 +450,7 @@ static void write_forced(struct kv *kv, const Kvd__V1__ForceReleaseRequest *req,
 {
     struct write write = write_begin(kv);
     struct reply none = reply_for(NULL);
-    struct slice key = kv_lock_forced_key(&kv->command, span_bytes(req->name));
+    struct slice key = kv_lock_forced_key(&kv->command, api_slice(req->name));
     Etcdserverpb__PutRequest put = ETCDSERVERPB__PUT_REQUEST__INIT;
     Kvd__V1__ForcedRelease forced = KVD__V1__FORCED_RELEASE__INIT;
 
@@ -481,7 +481,7 @@ enum api_status lock_force_release(struct kv *kv, const Kvd__V1__ForceReleaseReq
     if (status != API_OK) {
         return status;
     }
-    hold = lock_of_token(kv, span_bytes(req->name), req->token);
+    hold = lock_of_token(kv, api_slice(req->name), req->token);
     if (hold == NULL) {
         return API_LOCK_NO_HOLD;
     }
@@ -503,7 +503,7 @@ static struct lock_hold *find_asked(struct kv *kv, const Kvd__V1__AcquireRequest
                                     Kvd__V1__LockRecord **record)
 {
     arena_reset(&kv->command); /* outside of kv_apply nobody else uses it */
-    return find_hold(kv, span_bytes(req->name), req->lease, req->hold, record);
+    return find_hold(kv, api_slice(req->name), req->lease, req->hold, record);
 }
 
 bool kv_lock_has(struct kv *kv, const Kvd__V1__AcquireRequest *req)

@@ -52,7 +52,7 @@ enum api_status kv_check_acquire(const Kvd__V1__AcquireRequest *req)
 {
     const Kvd__V1__LockOwner *owner = req->owner;
     bool with_slots = req->mode == KVD__V1__LOCK_MODE__SLOTS;
-    enum api_status status = check_hold(span_bytes(req->name), req->lease, req->hold);
+    enum api_status status = check_hold(api_slice(req->name), req->lease, req->hold);
 
     if (status != API_OK) {
         return status;
@@ -75,7 +75,7 @@ enum api_status kv_check_acquire(const Kvd__V1__AcquireRequest *req)
 
 enum api_status kv_check_release(const Kvd__V1__ReleaseRequest *req)
 {
-    return check_hold(span_bytes(req->name), req->lease, req->hold);
+    return check_hold(api_slice(req->name), req->lease, req->hold);
 }
 
 enum api_status kv_check_force_release(const Kvd__V1__ForceReleaseRequest *req)

@@ -104,8 +104,8 @@ enum api_status kv_lock_list(struct kv *kv, const Kvd__V1__LockListRequest *req,
                              struct arena *arena, Kvd__V1__LockListResponse **out)
 {
     struct reply reply = reply_for(arena);
-    struct slice prefix = span_bytes(req->prefix);
-    struct slice after = span_bytes(req->after);
+    struct slice prefix = api_slice(req->prefix);
+    struct slice after = api_slice(req->after);
     size_t used = arena->used;
     size_t most = req->limit > 0 && req->limit < LIMIT_LOCK_LIST ? (size_t)req->limit
                                                                  : LIMIT_LOCK_LIST;
@@ -156,7 +156,7 @@ enum api_status kv_lock_inspect(struct kv *kv, const Kvd__V1__LockInspectRequest
                                 struct arena *arena, Kvd__V1__LockInspectResponse **out)
 {
     struct reply reply = reply_for(arena);
-    struct slice name = span_bytes(req->name);
+    struct slice name = api_slice(req->name);
     const struct lock_line *line = lock_find_line(kv, name);
     size_t n = line == NULL ? 0 : line->n < LIMIT_LOCK_LIST ? line->n : LIMIT_LOCK_LIST;
     Kvd__V1__LockInspectResponse *res =

@@ -101,7 +101,7 @@ static int compare_target(const struct match *a, const struct match *b, int targ
     case ETCDSERVERPB__RANGE_REQUEST__SORT_TARGET__MOD:
         return compare_int(a->version.rev, b->version.rev);
     case ETCDSERVERPB__RANGE_REQUEST__SORT_TARGET__VALUE:
-        return slice_cmp(span_bytes(a->value), span_bytes(b->value));
+        return slice_cmp(api_slice(a->value), api_slice(b->value));
     default:
         return 0;
     }
@@ -176,7 +176,7 @@ static struct match *keep_match(struct kv_scan *scan, struct slice name,
 /* A name of the index that must outlive the page. */
 static struct slice keep_name(struct kv_scan *scan, struct slice name)
 {
-    return span_bytes(reply_bytes(&scan->reply, name));
+    return api_slice(reply_bytes(&scan->reply, name));
 }
 
 static void keep_names(struct kv_scan *scan)

@@ -5,6 +5,7 @@
 #include <protobuf-c/protobuf-c.h>
 #include <stdbool.h>
 
+#include "api/bytes.h"
 #include "base/slice.h"
 
 /* Half open [from, to). */
@@ -15,17 +16,12 @@ struct span {
     bool unbounded; /* all from from on; to is not used */
 };
 
-static inline struct slice span_bytes(ProtobufCBinaryData bytes)
-{
-    return slice_of(bytes.data, bytes.len);
-}
-
 /* range_end: empty: the key alone; one zero byte: no end; at or before key: nothing. */
 static inline struct span span_of(ProtobufCBinaryData key, ProtobufCBinaryData range_end)
 {
     return (struct span){
-        .from = span_bytes(key),
-        .to = span_bytes(range_end),
+        .from = api_slice(key),
+        .to = api_slice(range_end),
         .single = range_end.len == 0,
         .unbounded = range_end.len == 1 && range_end.data[0] == 0,
     };

@@ -34,7 +34,7 @@ enum api_status write_check_lease(struct kv *kv, const Etcdserverpb__PutRequest 
 enum api_status write_check_key(struct kv *kv, const Etcdserverpb__PutRequest *req)
 {
     if (req->ignore_value || req->ignore_lease) {
-        const struct key *key = index_find(&kv->index, span_bytes(req->key));
+        const struct key *key = index_find(&kv->index, api_slice(req->key));
 
         if (key == NULL || !key_is_live(key)) {
             return API_KEY_NOT_FOUND;
@@ -88,7 +88,7 @@ Etcdserverpb__PutResponse *write_put(struct write *write,
                                      struct reply *reply)
 {
     struct kv *kv = write->kv;
-    struct row row = {.key = span_bytes(req->key), .value = span_bytes(req->value)};
+    struct row row = {.key = api_slice(req->key), .value = api_slice(req->value)};
     Etcdserverpb__PutResponse *res =
         reply_message(reply, &etcdserverpb__put_response__descriptor);
     struct index_place place;

@@ -1,4 +1,5 @@
 /* Etcd's Election service. The leader is the first in the line of the election's name. */
+#include "api/bytes.h"
 #include "base/check.h"
 #include "node/calls.h"
 #include "node/handlers.h"
@@ -11,16 +12,6 @@
 static const char not_leader[] = "election: not leader";
 static const char no_leader[] = "election: no leader";
 static const char no_leader_key[] = "\"leader\" field must be provided";
-
-static struct slice slice_from(ProtobufCBinaryData bytes)
-{
-    return slice_of(bytes.data, bytes.len);
-}
-
-static ProtobufCBinaryData bytes_from(struct slice slice)
-{
-    return (ProtobufCBinaryData){.len = slice.len, .data = (uint8_t *)slice.ptr};
-}
 
 /* ---- writes on condition that the key is the one that was made then ---- */
 
@@ -57,8 +48,8 @@ static void campaign_won(struct recipe *recipe)
     Etcdserverpb__ResponseHeader header = ETCDSERVERPB__RESPONSE_HEADER__INIT;
 
     header.revision = recipe->first_revision;
-    leader.name = bytes_from(recipe->name);
-    leader.key = bytes_from(recipe->key);
+    leader.name = api_bytes(recipe->name);
+    leader.key = api_bytes(recipe->key);
     leader.rev = recipe->token;
     leader.lease = recipe->lease;
     reply.header = &header;
@@ -101,8 +92,8 @@ void rpc_campaign(struct call *call)
     const V3electionpb__CampaignRequest *req =
         (const V3electionpb__CampaignRequest *)call->request;
 
-    recipe_enter(call, &campaign_type, slice_from(req->name), req->lease,
-                 slice_from(req->value));
+    recipe_enter(call, &campaign_type, api_slice(req->name), req->lease,
+                 api_slice(req->value));
 }
 
 /* ---- proclaim, resign ---- */
@@ -133,9 +124,9 @@ void rpc_proclaim(struct call *call)
         call_fail_text(call, GRPC_UNKNOWN, no_leader_key);
         return;
     }
-    propose_if_created(call, slice_from(leader->key), leader->rev,
-                       txn_put(&call->arena, slice_from(leader->key),
-                               slice_from(req->value), leader->lease),
+    propose_if_created(call, api_slice(leader->key), leader->rev,
+                       txn_put(&call->arena, api_slice(leader->key),
+                               api_slice(req->value), leader->lease),
                        proclaim_applied);
 }
 
@@ -163,15 +154,15 @@ void rpc_resign(struct call *call)
         call_fail_text(call, GRPC_UNKNOWN, no_leader_key);
         return;
     }
-    propose_if_created(call, slice_from(leader->key), leader->rev,
-                       txn_delete(&call->arena, slice_from(leader->key)), resign_applied);
+    propose_if_created(call, api_slice(leader->key), leader->rev,
+                       txn_delete(&call->arena, api_slice(leader->key)), resign_applied);
 }
 
 /* ---- who leads ---- */
 
 static struct slice election_name(const struct call *call)
 {
-    return slice_from(((const V3electionpb__LeaderRequest *)call->request)->name);
+    return api_slice(((const V3electionpb__LeaderRequest *)call->request)->name);
 }
 
 static void leader_now(struct call *call)

@@ -5,6 +5,7 @@
  * then one more command decides whether it was granted just before. */
 #include <stdlib.h>
 
+#include "api/bytes.h"
 #include "base/log.h"
 #include "node/calls.h"
 #include "node/errand.h"
@@ -88,8 +89,7 @@ static void acquire_applied(struct call *call, enum api_status status,
         call_reply(call, &outcome->answer->base);
     } else {
         hold_wait_start(&acquire->wait, call, &wait_events,
-                        slice_of(outcome->answer->key.data, outcome->answer->key.len),
-                        outcome->token, acquire->due_ms);
+                        api_slice(outcome->answer->key), outcome->token, acquire->due_ms);
     }
 }
 
@@ -102,8 +102,7 @@ static void acquire_ended(struct call *call)
 
     hold_wait_end(&acquire->wait);
     if (call->left) {
-        errand_release(call->node->machine, slice_of(req->name.data, req->name.len),
-                       req->lease, req->hold);
+        errand_release(call->node->machine, api_slice(req->name), req->lease, req->hold);
     }
 }
 
@@ -129,8 +128,7 @@ static uint64_t patience_of(const struct call *call)
 {
     const Kvd__V1__AcquireRequest *req = acquire_request(call);
 
-    return req->wait_ms != 0 ? hold_wait_patience_ms(
-                                   call->node, slice_of(req->name.data, req->name.len))
+    return req->wait_ms != 0 ? hold_wait_patience_ms(call->node, api_slice(req->name))
                              : 0;
 }
 

@@ -1,4 +1,5 @@
 /* Etcd's Lock service. */
+#include "api/bytes.h"
 #include "node/calls.h"
 #include "node/handlers.h"
 #include "node/node_parts.h"
@@ -25,8 +26,7 @@ void rpc_lock(struct call *call)
 {
     const V3lockpb__LockRequest *req = (const V3lockpb__LockRequest *)call->request;
 
-    recipe_enter(call, &lock_type, slice_of(req->name.data, req->name.len), req->lease,
-                 slice_of("", 0));
+    recipe_enter(call, &lock_type, api_slice(req->name), req->lease, slice_of("", 0));
 }
 
 static void unlock_applied(struct call *call, enum api_status status,

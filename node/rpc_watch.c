@@ -9,17 +9,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "api/bytes.h"
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "node/calls.h"
 #include "node/handlers.h"
 #include "node/node_parts.h"
-
-static struct slice bytes_of(ProtobufCBinaryData bytes)
-{
-    return slice_of(bytes.data, bytes.len);
-}
 
 /* ---- create ---- */
 
@@ -89,7 +85,7 @@ static const char *refusal(struct watch_stream *stream,
     if (req->start_revision < 0) {
         return api_status_text(API_COMPACTED);
     }
-    if (watch_range_is_empty(bytes_of(req->key), bytes_of(req->range_end))) {
+    if (watch_range_is_empty(api_slice(req->key), api_slice(req->range_end))) {
         return "mvcc: watcher range is empty";
     }
     if (req->watch_id != 0 && watch_stream_find(stream, req->watch_id) != NULL) {
@@ -104,8 +100,8 @@ static void create(struct watch_stream *stream,
     char text[256];
     const char *reason = refusal(stream, req, text, sizeof(text));
     struct watch_options options = {
-        .key = bytes_of(req->key),
-        .range_end = bytes_of(req->range_end),
+        .key = api_slice(req->key),
+        .range_end = api_slice(req->range_end),
         .start = req->start_revision,
         .flags = flags_of(req),
     };

@@ -1,16 +1,13 @@
 #include "node/txn_build.h"
 
+#include "api/bytes.h"
+
 static void *message_new(struct arena *arena, const ProtobufCMessageDescriptor *type)
 {
     void *message = arena_alloc(arena, type->sizeof_message);
 
     protobuf_c_message_init(type, message);
     return message;
-}
-
-static ProtobufCBinaryData bytes_of(struct slice bytes)
-{
-    return (ProtobufCBinaryData){.len = bytes.len, .data = (uint8_t *)bytes.ptr};
 }
 
 static Etcdserverpb__RequestOp **list_of(struct arena *arena, Etcdserverpb__RequestOp *op)
@@ -45,7 +42,7 @@ Etcdserverpb__Compare *txn_if_created(struct arena *arena, struct slice key,
     Etcdserverpb__Compare *compare =
         message_new(arena, &etcdserverpb__compare__descriptor);
 
-    compare->key = bytes_of(key);
+    compare->key = api_bytes(key);
     compare->target = ETCDSERVERPB__COMPARE__COMPARE_TARGET__CREATE;
     compare->result = result;
     compare->target_union_case = ETCDSERVERPB__COMPARE__TARGET_UNION_CREATE_REVISION;
@@ -61,8 +58,8 @@ Etcdserverpb__RequestOp *txn_put(struct arena *arena, struct slice key,
     Etcdserverpb__PutRequest *put =
         message_new(arena, &etcdserverpb__put_request__descriptor);
 
-    put->key = bytes_of(key);
-    put->value = bytes_of(value);
+    put->key = api_bytes(key);
+    put->value = api_bytes(value);
     put->lease = lease;
     put->ignore_lease = lease == 0;
     op->request_case = ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_PUT;
@@ -77,7 +74,7 @@ Etcdserverpb__RequestOp *txn_get(struct arena *arena, struct slice key)
     Etcdserverpb__RangeRequest *range =
         message_new(arena, &etcdserverpb__range_request__descriptor);
 
-    range->key = bytes_of(key);
+    range->key = api_bytes(key);
     op->request_case = ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_RANGE;
     op->request_range = range;
     return op;
@@ -90,7 +87,7 @@ Etcdserverpb__RequestOp *txn_delete(struct arena *arena, struct slice key)
     Etcdserverpb__DeleteRangeRequest *range =
         message_new(arena, &etcdserverpb__delete_range_request__descriptor);
 
-    range->key = bytes_of(key);
+    range->key = api_bytes(key);
     op->request_case = ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_DELETE_RANGE;
     op->request_delete_range = range;
     return op;
