@@ -238,6 +238,38 @@ bool kv_compaction_done(const struct kv *kv);
 bool kv_make_durable(struct kv *kv, void (*done)(void *owner, uint64_t applied),
                      void *owner);
 
+/* ---- the state to and from another member ---- */
+
+/* A consistent copy of the state as of the last commit can be read, while entries go on
+ * being applied, until kv_copy_end. Checkpoints rest meanwhile, so the WAL grows: it is
+ * for making a file of, not for sending slowly. */
+struct kv_copy {
+    uint64_t index; /* applied, and its term */
+    uint64_t term;
+    uint64_t hash; /* state hash */
+    uint64_t size; /* bytes of the file */
+};
+
+/* Not between kv_begin and kv_commit. False: something is in the way (a checkpoint, a
+ * reader, another copy): to be tried again in a later turn. */
+bool kv_copy_begin(struct kv *kv, struct kv_copy *out);
+
+/* On one worker thread at a time. 0, or ERR_IO with err. */
+int kv_copy_read(struct kv *kv, uint64_t offset, void *bytes, size_t len,
+                 struct err *err);
+void kv_copy_end(struct kv *kv);
+
+/* Opens the state in a file that came from another member, on a worker thread: as kv_open,
+ * and every row is compared with its checksum and all of them with the state hash. Fails
+ * with ERR_CORRUPT where they differ. */
+int kv_open_copy(struct kv **out, const struct kv_options *options, struct err *err);
+
+/* kv goes on with the state of fresh, which must be ahead of its own; both are idle and not
+ * in a batch. Watches go on from the history of the new state, or end where that was
+ * compacted; scans end or go on likewise. The old state is in fresh afterwards, for
+ * kv_close. lock_changed is not called: every waiting hold must be looked at anew. */
+void kv_replace(struct kv *kv, struct kv *fresh);
+
 /* Rereads all rows, LIMIT_RESCAN_SLICE a call, compares each with its checksum and at the
  * end their sum with the state hash, then begins anew. False: a mismatch was found and
  * logged (bit rot). Not between kv_begin and kv_commit. */

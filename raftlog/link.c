@@ -20,9 +20,14 @@ static const ProtobufCMessageDescriptor *const descriptors[] = {
     [LINK_TERM_PROBE_RESULT] = &kvd__peer__term_probe_result__descriptor,
     [LINK_READ_INDEX] = &kvd__peer__read_index__descriptor,
     [LINK_READ_INDEX_RESULT] = &kvd__peer__read_index_result__descriptor,
+    [LINK_NEED_STATE] = &kvd__peer__need_state__descriptor,
     [LINK_FORWARD] = &kvd__peer__forward__descriptor,
     [LINK_FORWARD_REFUSED] = &kvd__peer__forward_refused__descriptor,
     [LINK_STATE_HASH] = &kvd__peer__state_hash__descriptor,
+    [LINK_STATE_REQUEST] = &kvd__peer__state_request__descriptor,
+    [LINK_STATE_BEGIN] = &kvd__peer__state_begin__descriptor,
+    [LINK_STATE_CHUNK] = &kvd__peer__state_chunk__descriptor,
+    [LINK_STATE_END] = &kvd__peer__state_end__descriptor,
 };
 
 static void put_u32(uint8_t *at, uint32_t value)

@@ -34,9 +34,14 @@ enum link_type {
     LINK_TERM_PROBE_RESULT = 8,
     LINK_READ_INDEX = 9,
     LINK_READ_INDEX_RESULT = 10,
+    LINK_NEED_STATE = 11,
     LINK_FORWARD = 32,
     LINK_FORWARD_REFUSED = 33,
     LINK_STATE_HASH = 34,
+    LINK_STATE_REQUEST = 64,
+    LINK_STATE_BEGIN = 65,
+    LINK_STATE_CHUNK = 66,
+    LINK_STATE_END = 67,
 };
 
 struct link_frame {

@@ -68,6 +68,10 @@ struct raftlog_options {
     size_t n_voters;
     uint64_t applied; /* entries up to here are in the state machine */
     uint64_t applied_term;
+    /* The state was fetched from another member as of this entry, and the log may not
+     * know yet: raftlog_install was perhaps cut short. 0: it was not, or nobody knows. */
+    uint64_t installed;
+    uint64_t installed_term;
     uint32_t heartbeat_ms;
     uint32_t election_ms;
     uint64_t keep_entries; /* that truncation spares; 0: LIMIT_LOG_KEEP_ENTRIES */
@@ -122,6 +126,22 @@ void raftlog_applied(struct raftlog *log, uint64_t index);
  * the log may be truncated up to there once every member has stored it. */
 void raftlog_durable(struct raftlog *log, uint64_t index);
 
+/* ---- a state from another member ----
+ * A member whose log or state lacks what the others have truncated says so in its status
+ * (needs_state): until raftlog_install it takes part in votes and stores entries, but
+ * asks for no votes itself and raftlog_next gives nothing behind the gap. */
+
+/* The state machine was replaced by the state as of this entry, which was committed, and
+ * that state is what a restart finds. Where the log does not hold the entry, it is emptied
+ * and begins anew behind it: durably, some turns later, until when raftlog_next gives
+ * nothing. index must not be below what was taken, nor below needs_state. */
+void raftlog_install(struct raftlog *log, uint64_t index, uint64_t term,
+                     uint64_t cluster_ms);
+
+/* Somebody fetches a state as of index: truncation spares the entries above it, up to
+ * LIMIT_LOG_HOLD_STREAM bytes. 0: nobody does. */
+void raftlog_hold(struct raftlog *log, uint64_t index);
+
 /* Linearizable read gate, on any member. Embedded in the caller's struct; raftlog's from
  * submit until done runs (inside raftlog_turn or raftlog_applied, never inside
  * raftlog_read). rc: 0 - the state applied now may be read; ERR_CANCELED - the leader
@@ -152,6 +172,8 @@ struct raftlog_status {
     uint64_t last_index;    /* of the log in memory */
     uint64_t stored_index;  /* on this disk */
     uint64_t first_index;   /* oldest entry held */
+    uint64_t needs_state;   /* a state as of this index or later must come from elsewhere;
+                               0: none is needed */
     uint64_t transferee;    /* this member hands its leadership to; 0: to nobody */
     bool ready;             /* leads and has committed an entry of its own term */
     uint64_t log_bytes;     /* on disk */

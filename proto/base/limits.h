@@ -66,6 +66,9 @@
 #define LIMIT_REMOTE_READS      256        /* read index requests of other members */
 #define LIMIT_LOG_KEEP_ENTRIES  10000      /* recent entries that truncation spares ... */
 #define LIMIT_LOG_KEEP_BYTES    (64 * MIB) /* ... or so many bytes, whichever is less */
+#define LIMIT_LOG_HOLD_ENTRIES  1000000     /* kept while a member lacks them ... */
+#define LIMIT_LOG_HOLD_BYTES    (512 * MIB) /* ... or so many bytes, whichever is less */
+#define LIMIT_LOG_HOLD_STREAM   (8 * GIB)   /* the same while one fetches the state */
 #define LIMIT_PEER_FRAME        (8 * MIB)
 #define LIMIT_PEER_BACKLOG      (16 * MIB) /* unsent bytes to one member */
 #define LIMIT_MEMBERS           9
