@@ -259,13 +259,13 @@ int kv_copy_read(struct kv *kv, uint64_t offset, void *bytes, size_t len,
                  struct err *err);
 void kv_copy_end(struct kv *kv);
 
-/* Opens the state in a file that came from another member, on a worker thread: as kv_open,
- * and every row is compared with its checksum and all of them with the state hash. Fails
- * with ERR_CORRUPT where they differ. */
+/* Opens the state in a file that came from another member, on a worker thread: as
+ * kv_open, and every row is compared with its checksum and all of them with the state
+ * hash. Fails with ERR_CORRUPT where they differ. */
 int kv_open_copy(struct kv **out, const struct kv_options *options, struct err *err);
 
-/* kv goes on with the state of fresh, which must be ahead of its own; both are idle and not
- * in a batch. Watches go on from the history of the new state, or end where that was
+/* kv goes on with the state of fresh, which must be ahead of its own; both are idle and
+ * not in a batch. Watches go on from the history of the new state, or end where that was
  * compacted; scans end or go on likewise. The old state is in fresh afterwards, for
  * kv_close. lock_changed is not called: every waiting hold must be looked at anew. */
 void kv_replace(struct kv *kv, struct kv *fresh);

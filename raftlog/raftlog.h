@@ -132,9 +132,9 @@ void raftlog_durable(struct raftlog *log, uint64_t index);
  * asks for no votes itself and raftlog_next gives nothing behind the gap. */
 
 /* The state machine was replaced by the state as of this entry, which was committed, and
- * that state is what a restart finds. Where the log does not hold the entry, it is emptied
- * and begins anew behind it: durably, some turns later, until when raftlog_next gives
- * nothing. index must not be below what was taken, nor below needs_state. */
+ * that state is what a restart finds. Where the log does not hold the entry, it is
+ * emptied and begins anew behind it: durably, some turns later, until when raftlog_next
+ * gives nothing. index must not be below what was taken, nor below needs_state. */
 void raftlog_install(struct raftlog *log, uint64_t index, uint64_t term,
                      uint64_t cluster_ms);
 

@@ -92,7 +92,12 @@ Test(link, every_type_has_a_message_and_only_those)
         LINK_READ_INDEX_RESULT,
         LINK_FORWARD,
         LINK_FORWARD_REFUSED,
+        LINK_NEED_STATE,
         LINK_STATE_HASH,
+        LINK_STATE_REQUEST,
+        LINK_STATE_BEGIN,
+        LINK_STATE_CHUNK,
+        LINK_STATE_END,
     };
     unsigned known = 0;
 
