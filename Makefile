@@ -44,10 +44,11 @@ SRC_lib     := $(wildcard cli/lib/*.c)
 SRC_cli     := $(filter-out cli/main.c,$(wildcard cli/*.c))
 SRC_sim     := $(filter-out tests/sim/main.c tests/sim/sim_%,$(wildcard tests/sim/*.c))
 SRC_simbase := $(wildcard tests/sim/sim_*.c)
-LIB_NAMES   := sim simbase cli lib node raftlog kv wire api base
+SRC_checkers := $(wildcard tests/checkers/*.c)
+LIB_NAMES   := sim simbase checkers cli lib node raftlog kv wire api base
 LIBS_DAEMON := node raftlog kv wire api base
 LIBS_CLI    := cli lib wire api base
-LIBS_SIM    := sim simbase node raftlog kv wire api base
+LIBS_SIM    := sim simbase checkers node raftlog kv wire api base
 # A unit test links what its folder may use, and the simulated world where that helps.
 LIBS_base    := base
 LIBS_api     := api base
@@ -58,6 +59,7 @@ LIBS_node    := simbase $(LIBS_DAEMON)
 LIBS_cli     := $(LIBS_CLI)
 LIBS_lib     := lib wire api base
 LIBS_sim     := $(LIBS_SIM)
+LIBS_checkers := checkers api base
 
 UNIT_SRC   := $(wildcard tests/unit/*/test_*.c)
 CANARY_SRC := $(wildcard tests/canary/*.c)
@@ -113,7 +115,7 @@ $(B)/$(1)/kvctl: $(B)/$(1)/cli/main.o $(call libs,$(1),$(LIBS_CLI))
 $(B)/$(1)/sim: $(B)/$(1)/tests/sim/main.o $(call libs,$(1),$(LIBS_SIM))
 	$$(link)
 
-$(foreach l,base api wire raftlog kv node lib cli sim,
+$(foreach l,base api wire raftlog kv node lib cli sim checkers,
 $(B)/$(1)/tests/unit/$(l)/%: $(B)/$(1)/tests/unit/$(l)/%.o $(call libs,$(1),$(LIBS_$(l)))
 	$$(link)
 )

@@ -3,7 +3,7 @@
 #ifndef KVD_SIM_CHRONICLER_H
 #define KVD_SIM_CHRONICLER_H
 
-#include "tests/sim/chronicle.h"
+#include "tests/checkers/chronicle.h"
 #include "tests/sim/sim_actor.h"
 
 struct chronicler;

@@ -3,7 +3,7 @@
 #ifndef KVD_SIM_LEASE_CLIENT_H
 #define KVD_SIM_LEASE_CLIENT_H
 
-#include "tests/sim/lease_check.h"
+#include "tests/checkers/lease_check.h"
 #include "tests/sim/sim_actor.h"
 
 struct lease_client;

@@ -3,7 +3,7 @@
 #ifndef KVD_SIM_LEASE_KEEPER_H
 #define KVD_SIM_LEASE_KEEPER_H
 
-#include "tests/sim/lease_check.h"
+#include "tests/checkers/lease_check.h"
 #include "tests/sim/sim_actor.h"
 #include "tests/sim/sim_rpc.h"
 

@@ -6,8 +6,8 @@
 #ifndef KVD_SIM_LOCK_CLIENT_H
 #define KVD_SIM_LOCK_CLIENT_H
 
-#include "tests/sim/lease_check.h"
-#include "tests/sim/lock_check.h"
+#include "tests/checkers/lease_check.h"
+#include "tests/checkers/lock_check.h"
 #include "tests/sim/sim_actor.h"
 
 struct lock_client;

@@ -2,7 +2,7 @@
 #ifndef KVD_SIM_LOCK_REQUESTS_H
 #define KVD_SIM_LOCK_REQUESTS_H
 
-#include "tests/sim/lock_check.h"
+#include "tests/checkers/lock_check.h"
 #include "tests/sim/sim_caller.h"
 
 #define LOCK_REQUEST_MS 8000 /* an answer is waited for so long, but where a lock is */

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "base/env.h"
-#include "tests/sim/history.h"
+#include "tests/checkers/history.h"
 #include "tests/sim/sim_rng.h"
 
 struct node_client;

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "node/node.h"
-#include "tests/sim/cluster_track.h"
+#include "tests/checkers/cluster_track.h"
 #include "tests/sim/sim_disk.h"
 #include "tests/sim/sim_world.h"
 

@@ -3,8 +3,8 @@
 #ifndef KVD_SIM_NODE_SERVICES_H
 #define KVD_SIM_NODE_SERVICES_H
 
-#include "tests/sim/chronicle.h"
-#include "tests/sim/lock_check.h"
+#include "tests/checkers/chronicle.h"
+#include "tests/checkers/lock_check.h"
 #include "tests/sim/node_cluster.h"
 #include "tests/sim/sim_actor.h"
 

@@ -19,12 +19,12 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "node/health.h"
-#include "tests/sim/linear.h"
+#include "tests/checkers/linear.h"
+#include "tests/checkers/revision_order.h"
 #include "tests/sim/node_audit.h"
 #include "tests/sim/node_client.h"
 #include "tests/sim/node_cluster.h"
 #include "tests/sim/node_services.h"
-#include "tests/sim/revision_order.h"
 #include "tests/sim/sim_net.h"
 
 #define CLIENTS_MAX       6

@@ -5,9 +5,9 @@
 #ifndef KVD_SIM_WATCH_CLIENT_H
 #define KVD_SIM_WATCH_CLIENT_H
 
-#include "tests/sim/chronicle.h"
+#include "tests/checkers/chronicle.h"
+#include "tests/checkers/watch_check.h"
 #include "tests/sim/sim_actor.h"
-#include "tests/sim/watch_check.h"
 
 struct watch_client;
 

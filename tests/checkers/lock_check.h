@@ -9,14 +9,14 @@
  * was not grantable; hold counts and places are those of the line; a fenced write took
  * place only under a token that was granted right before it, and was refused only when
  * it was not; no circle of waits is ever let in. */
-#ifndef KVD_SIM_LOCK_CHECK_H
-#define KVD_SIM_LOCK_CHECK_H
+#ifndef KVD_CHECKERS_LOCK_CHECK_H
+#define KVD_CHECKERS_LOCK_CHECK_H
 
-#include "tests/sim/chronicle.h"
-#include "tests/sim/cluster_track.h"
+#include "tests/checkers/chronicle.h"
+#include "tests/checkers/cluster_track.h"
 
-#define LOCK_PREFIX   "/sim/lock/"   /* and a number: names of locks */
-#define FENCED_PREFIX "/sim/fenced/" /* the same number: what that lock protects */
+#define LOCK_PREFIX   "/lock/"   /* and a number: names of locks */
+#define FENCED_PREFIX "/fenced/" /* the same number: what that lock protects */
 
 enum lock_mode { LOCK_EXCLUSIVE, LOCK_SHARED, LOCK_SLOTS };
 

@@ -1,4 +1,4 @@
-#include "tests/sim/history.h"
+#include "tests/checkers/history.h"
 
 #include <stdlib.h>
 

@@ -7,10 +7,10 @@
  * previous pair is missing only where a compaction may have taken it; no revision is
  * promised before all its events were told; ended by compaction only when something that
  * it needed is gone. */
-#ifndef KVD_SIM_WATCH_CHECK_H
-#define KVD_SIM_WATCH_CHECK_H
+#ifndef KVD_CHECKERS_WATCH_CHECK_H
+#define KVD_CHECKERS_WATCH_CHECK_H
 
-#include "tests/sim/chronicle.h"
+#include "tests/checkers/chronicle.h"
 
 enum watch_word {
     WATCH_CREATED,

@@ -1,4 +1,4 @@
-#include "tests/sim/linear.h"
+#include "tests/checkers/linear.h"
 
 #include <criterion/criterion.h>
 

@@ -3,8 +3,8 @@
  * Values are unique numbers (0: the key is absent), so that a value read names the write
  * it came from. A call whose outcome is not known has no end: it may have happened at any
  * time after its start, or never. */
-#ifndef KVD_SIM_HISTORY_H
-#define KVD_SIM_HISTORY_H
+#ifndef KVD_CHECKERS_HISTORY_H
+#define KVD_CHECKERS_HISTORY_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -6,11 +6,11 @@
  * its revision; nothing is there that nobody asked for or that was refused; every value
  * read is the value at the revision of its answer; an operation that began after another
  * one was answered has no smaller revision (a write: a larger one). */
-#ifndef KVD_SIM_REVISION_ORDER_H
-#define KVD_SIM_REVISION_ORDER_H
+#ifndef KVD_CHECKERS_REVISION_ORDER_H
+#define KVD_CHECKERS_REVISION_ORDER_H
 
 #include "base/err.h"
-#include "tests/sim/history.h"
+#include "tests/checkers/history.h"
 
 /* One change of one key, as found in the store when all is over. */
 struct event {

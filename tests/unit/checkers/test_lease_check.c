@@ -1,9 +1,9 @@
-#include "tests/sim/lease_check.h"
+#include "tests/checkers/lease_check.h"
 
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "tests/sim/sim_world.h"
+#include "tests/checkers/times.h"
 
 /* A lease of 4 s; its key is put in revision 2. */
 static struct chronicle chronicle;
@@ -25,7 +25,7 @@ static void begin(void)
     track = (struct cluster_track){0};
     life = (struct lease_life){.id = 7, .ttl = 4};
     bounds = (struct lease_bounds){
-        .chronicle = &chronicle, .track = &track, .drift_ppm = 200, .end = 100 * SIM_S};
+        .chronicle = &chronicle, .track = &track, .drift_ppm = 200, .end = 100 * TIME_S};
 }
 
 static void end(void)
@@ -41,9 +41,9 @@ TestSuite(lease_check, .init = begin, .fini = end);
 static struct lease_ask *ask(enum lease_verb verb, uint64_t at,
                              enum lease_outcome outcome)
 {
-    size_t place = lease_life_ask(&life, verb, at * SIM_MS);
+    size_t place = lease_life_ask(&life, verb, at * TIME_MS);
 
-    lease_life_answer(&life, place, (at + 1) * SIM_MS, outcome);
+    lease_life_answer(&life, place, (at + 1) * TIME_MS, outcome);
     life.asks[place].key = key;
     life.asks[place].ttl = 4;
     return &life.asks[place];
@@ -52,8 +52,8 @@ static struct lease_ask *ask(enum lease_verb verb, uint64_t at,
 /* The cluster works until then, an entry every 100 ms. */
 static void work_until(uint64_t ms)
 {
-    for (uint64_t at = track.applied_at / SIM_MS; at <= ms; at += 100) {
-        cluster_track_note(&track, at * SIM_MS, track.last > 2 ? track.last : 2,
+    for (uint64_t at = track.applied_at / TIME_MS; at <= ms; at += 100) {
+        cluster_track_note(&track, at * TIME_MS, track.last > 2 ? track.last : 2,
                            track.applied + 1, track.term > 0 ? track.term : 1);
     }
 }
@@ -65,7 +65,7 @@ static void key_goes_at(uint64_t ms)
     work_until(ms);
     chronicle_add(&chronicle, &gone);
     cr_assert_eq(chronicle_end_revision(&chronicle, NULL), 0);
-    cluster_track_note(&track, ms * SIM_MS, 3, track.applied + 1, track.term);
+    cluster_track_note(&track, ms * TIME_MS, 3, track.applied + 1, track.term);
 }
 
 static const char *reason(void)
@@ -164,7 +164,7 @@ Test(lease_check, time_without_a_working_cluster_does_not_count)
     ask(LEASE_GRANT, 10000, LEASE_DONE);
     ask(LEASE_PUT, 10100, LEASE_DONE);
     work_until(12000);
-    cluster_track_note(&track, 22000 * SIM_MS, 2, track.applied + 1, 1);
+    cluster_track_note(&track, 22000 * TIME_MS, 2, track.applied + 1, 1);
     key_goes_at(25000);
     work_until(100000);
 

@@ -1,4 +1,4 @@
-#include "tests/sim/chronicle.h"
+#include "tests/checkers/chronicle.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>

@@ -1,17 +1,17 @@
-#include "tests/sim/cluster_track.h"
+#include "tests/checkers/cluster_track.h"
 
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "tests/sim/sim_world.h"
+#include "tests/checkers/times.h"
 
 /* While leases exist the leader writes at least once a second. */
-#define QUIET (1200 * SIM_MS)
+#define QUIET (1200 * TIME_MS)
 
 /* Between the time in the last entry that an old leader got through and the first entry
  * of the new one nothing is counted, though entries of the old one may still be applied:
  * as much before the first sign of the new term, and after it. */
-#define HANDOVER (1500 * SIM_MS)
+#define HANDOVER (1500 * TIME_MS)
 
 void cluster_track_close(struct cluster_track *track)
 {

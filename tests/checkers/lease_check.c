@@ -1,16 +1,16 @@
-#include "tests/sim/lease_check.h"
+#include "tests/checkers/lease_check.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 
 #include "base/check.h"
 #include "base/mem.h"
-#include "tests/sim/sim_world.h"
+#include "tests/checkers/times.h"
 
-#define ROUNDING (5 * SIM_MS) /* clocks of ms, cut off at several places */
-#define LATE     (4 * SIM_S)  /* one election timeout and 3 s */
-#define OPEN_FOR (8 * SIM_S)  /* a call without an answer happens by then, or never */
-#define GUESS    (2 * SIM_S)  /* a member may be behind in cluster time; and rounding */
+#define ROUNDING (5 * TIME_MS) /* clocks of ms, cut off at several places */
+#define LATE     (4 * TIME_S)  /* one election timeout and 3 s */
+#define OPEN_FOR (8 * TIME_S)  /* a call without an answer happens by then, or never */
+#define GUESS    (2 * TIME_S)  /* a member may be behind in cluster time; and rounding */
 #define NEVER    UINT64_MAX
 
 struct check {
@@ -80,7 +80,7 @@ static uint64_t most(const struct check *check, uint64_t span)
 
 static uint64_t ttl_of(const struct check *check)
 {
-    return (uint64_t)check->life->ttl * SIM_S;
+    return (uint64_t)check->life->ttl * TIME_S;
 }
 
 /* It lives when this ask happens. One that is due and waits to be removed has 0 s left.
@@ -237,7 +237,7 @@ static bool grew(const struct check *check, const struct lease_ask *from,
     uint64_t lost =
         cluster_track_paused(check->bounds->track, from->sent, to->answered) + GUESS;
 
-    return (uint64_t)to->ttl * SIM_S > (uint64_t)from->ttl * SIM_S + lost &&
+    return (uint64_t)to->ttl * TIME_S > (uint64_t)from->ttl * TIME_S + lost &&
            !may_have_grown(check, from, to);
 }
 
@@ -308,7 +308,7 @@ static int check_keys(const struct check *check, const struct lease_ask *read)
 
 static int check_read(const struct check *check, const struct lease_ask *read)
 {
-    uint64_t told = (uint64_t)(read->ttl + 1) * SIM_S; /* at most: it is rounded down */
+    uint64_t told = (uint64_t)(read->ttl + 1) * TIME_S; /* at most: it is rounded down */
 
     if (read->ttl > check->life->ttl || read->ttl < 0) {
         return wrong(check, read, "not between 0 and what was granted");

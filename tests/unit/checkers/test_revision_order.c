@@ -1,4 +1,4 @@
-#include "tests/sim/revision_order.h"
+#include "tests/checkers/revision_order.h"
 
 #include <criterion/criterion.h>
 #include <string.h>

@@ -5,8 +5,8 @@
  * Within a revision the order is that of execution, which a listing does not show. The
  * writers of the simulation keep to a rule from which it follows: deletes come before
  * puts; deletes in order of their keys, puts in order of their values. */
-#ifndef KVD_SIM_CHRONICLE_H
-#define KVD_SIM_CHRONICLE_H
+#ifndef KVD_CHECKERS_CHRONICLE_H
+#define KVD_CHECKERS_CHRONICLE_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -5,10 +5,10 @@
  * with the cache of (linearised set, state) of G. Lowe, "Testing for linearizability"
  * (2016). Linearizability is local: a history is linearizable when that of each key is.
  */
-#ifndef KVD_SIM_LINEAR_H
-#define KVD_SIM_LINEAR_H
+#ifndef KVD_CHECKERS_LINEAR_H
+#define KVD_CHECKERS_LINEAR_H
 
-#include "tests/sim/history.h"
+#include "tests/checkers/history.h"
 
 enum linear_verdict {
     LINEAR_YES,

@@ -4,8 +4,8 @@
  * Times without a working quorum show as gaps in which no member applied anything new;
  * cluster time stands still in them, and at a change of leader it falls back by what the
  * old leader had counted and not yet written. */
-#ifndef KVD_SIM_CLUSTER_TRACK_H
-#define KVD_SIM_CLUSTER_TRACK_H
+#ifndef KVD_CHECKERS_CLUSTER_TRACK_H
+#define KVD_CHECKERS_CLUSTER_TRACK_H
 
 #include <stddef.h>
 #include <stdint.h>

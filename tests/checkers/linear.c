@@ -2,7 +2,7 @@
  * that fits the state is lifted out together with its return and remembered on a stack;
  * meeting a return means that an op ended which was not explained yet, so the last choice
  * is undone. (set, state) pairs that were tried before are not tried again. */
-#include "tests/sim/linear.h"
+#include "tests/checkers/linear.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -7,11 +7,11 @@
  * keep-alive that may have counted, not counting times in which the cluster did not work;
  * a TTL that is read is possible, and never grows without a keep-alive, whoever leads;
  * the keys that it holds in the end, and no others, go away together in one revision. */
-#ifndef KVD_SIM_LEASE_CHECK_H
-#define KVD_SIM_LEASE_CHECK_H
+#ifndef KVD_CHECKERS_LEASE_CHECK_H
+#define KVD_CHECKERS_LEASE_CHECK_H
 
-#include "tests/sim/chronicle.h"
-#include "tests/sim/cluster_track.h"
+#include "tests/checkers/chronicle.h"
+#include "tests/checkers/cluster_track.h"
 
 enum lease_verb {
     LEASE_GRANT,

@@ -1,4 +1,4 @@
-#include "tests/sim/watch_check.h"
+#include "tests/checkers/watch_check.h"
 
 #include <criterion/criterion.h>
 #include <string.h>

@@ -1,11 +1,11 @@
-#include "tests/sim/lock_check.h"
+#include "tests/checkers/lock_check.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "lock.pb-c.h"
-#include "tests/sim/sim_world.h"
+#include "tests/checkers/times.h"
 
 /* Every change is a revision of its own, applied at second revision. */
 static struct chronicle chronicle;
@@ -31,7 +31,7 @@ TestSuite(lock_check, .init = begin, .fini = end);
 static int64_t end_revision(void)
 {
     cr_assert_eq(chronicle_end_revision(&chronicle, NULL), 0);
-    cluster_track_note(&track, (uint64_t)chronicle.last * SIM_S, chronicle.last,
+    cluster_track_note(&track, (uint64_t)chronicle.last * TIME_S, chronicle.last,
                        (uint64_t)chronicle.last, 1);
     return chronicle.last;
 }
@@ -94,7 +94,7 @@ static struct lock_ask acquired(int64_t lease, int64_t token, int64_t revision)
                              .lease = lease,
                              .key = key_of(lease, ""),
                              .sent = 1,
-                             .answered = (uint64_t)revision * SIM_S + 1,
+                             .answered = (uint64_t)revision * TIME_S + 1,
                              .revision = revision,
                              .token = token,
                              .holds = 1};
@@ -186,13 +186,13 @@ Test(lock_check, slots_are_granted_up_to_their_number)
     add(ask);
     ask.token = ask.revision = b;
     ask.key = key_of(2, ".slots-2.x");
-    ask.answered = (uint64_t)b * SIM_S + 1;
+    ask.answered = (uint64_t)b * TIME_S + 1;
     add(ask);
     cr_assert_str_eq(reason(), "");
 
     ask.token = ask.revision = c;
     ask.key = key_of(3, ".slots-2.x");
-    ask.answered = (uint64_t)c * SIM_S + 1;
+    ask.answered = (uint64_t)c * TIME_S + 1;
     add(ask);
     cr_assert(strstr(reason(), "it was not its turn"));
 }
@@ -269,8 +269,8 @@ Test(lock_check, refusal_of_a_token_that_holds_is_found)
     int64_t a = come(1, "");
     struct lock_ask ask = {.verb = LOCK_WRITE, .outcome = LOCK_NOT, .token = a};
 
-    ask.sent = (uint64_t)a * SIM_S + 1;
-    ask.answered = (uint64_t)a * SIM_S + 2;
+    ask.sent = (uint64_t)a * TIME_S + 1;
+    ask.answered = (uint64_t)a * TIME_S + 2;
     go(1, "");
     add(ask);
 

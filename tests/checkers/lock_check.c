@@ -1,4 +1,4 @@
-#include "tests/sim/lock_check.h"
+#include "tests/checkers/lock_check.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -72,7 +72,7 @@ int64_t lock_count_holds(struct slice record)
 
 /* ---- the lines ---- */
 
-/* /sim/lock/<name>/<hex lease>[.shared|.slots-N.<hold>], attached to that lease. */
+/* /lock/<name>/<hex lease>[.shared|.slots-N.<hold>], attached to that lease. */
 static bool parse(const struct chronicle *chronicle, const struct change *change,
                   struct hold *out)
 {
