@@ -11,8 +11,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PYTHON = "/usr/bin/python3"  # Debian's: the only one that has Debian's modules
 
 # How much: in the time of make check, and when there is an hour.
-RAFTLOG_SEEDS = {"check": "4000", "soak": "300000"}
-NODE_SEEDS = {"check": "800", "soak": "100000"}
+RAFTLOG_SEEDS = {"check": "2000", "soak": "300000"}
+NODE_SEEDS = {"check": "500", "soak": "100000"}
 # Beyond those: each of these once found a bug.
 NODE_SEEDS_FOUND = ()
 KILLS = {"check": "30", "soak": "150"}

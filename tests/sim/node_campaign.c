@@ -16,6 +16,7 @@ static const struct {
     const char *name;
     unsigned log_plants;
     unsigned kv_plants;
+    enum services_mix mix; /* of who meets the bug */
 } plants[] = {
     {"ack-before-fsync", RAFTLOG_PLANT_ACK_BEFORE_FSYNC, 0},
     {"read-without-round", RAFTLOG_PLANT_READ_WITHOUT_ROUND, 0},
@@ -23,14 +24,14 @@ static const struct {
     {"applied-outside-txn", 0, KV_PLANT_APPLIED_OUTSIDE_TXN},
     {"watch-loses", 0, KV_PLANT_WATCH_LOSES},
     {"watch-repeats", 0, KV_PLANT_WATCH_REPEATS},
-    {"progress-ahead", 0, KV_PLANT_PROGRESS_AHEAD},
+    {"progress-ahead", 0, KV_PLANT_PROGRESS_AHEAD, MIX_WATCHES},
     {"old-prev-kv", 0, KV_PLANT_OLD_PREV_KV},
     {"lease-early", 0, KV_PLANT_LEASE_EARLY},
     {"ttl-restarts", 0, KV_PLANT_TTL_RESTARTS},
     {"early-renewal", 0, KV_PLANT_EARLY_RENEWAL},
-    {"dead-waiter", 0, KV_PLANT_DEAD_WAITER},
-    {"out-of-line", 0, KV_PLANT_OUT_OF_LINE},
-    {"old-fence", 0, KV_PLANT_OLD_FENCE},
+    {"dead-waiter", 0, KV_PLANT_DEAD_WAITER, MIX_LOCKS},
+    {"out-of-line", 0, KV_PLANT_OUT_OF_LINE, MIX_LOCKS},
+    {"old-fence", 0, KV_PLANT_OLD_FENCE, MIX_LOCKS},
 };
 
 struct campaign {
@@ -93,6 +94,7 @@ static bool parse(struct campaign *campaign, int argc, char **argv)
                     campaign->planted = true;
                     campaign->options.log_plants = plants[i].log_plants;
                     campaign->options.kv_plants = plants[i].kv_plants;
+                    campaign->options.mix = plants[i].mix;
                 }
             }
             if (!campaign->planted) {

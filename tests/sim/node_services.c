@@ -60,15 +60,17 @@ static void start_chronicler(struct services *services)
 
 static void start_writers(struct services *services)
 {
-    static const uint32_t sizes[] = {10, 100, 6000};
-    uint64_t n = sim_rng_between(&services->rng, 0, 2);
+    static const uint32_t sizes[] = {6000, 100, 10};
+    bool favoured = services->mix == MIX_WATCHES; /* many and long values */
+    uint64_t n = favoured ? 2 : sim_rng_between(&services->rng, 0, 2);
     uint32_t n_keys = (uint32_t)sim_rng_between(&services->rng, 1, BULK_KEYS_MAX);
 
     for (uint64_t i = 0; i < n; i++) {
         struct bulk_writer_options options = {
             .next_value = services->next_value,
             .n_keys = n_keys,
-            .value_bytes_max = sizes[sim_rng_between(&services->rng, 0, 2)],
+            .value_bytes_max =
+                sizes[favoured ? 0 : sim_rng_between(&services->rng, 0, 2)],
             .think_ms_max = sim_rng_between(&services->rng, 10, 600),
         };
         struct services_actor *actor = add_actor(services, &options.place);
@@ -79,7 +81,7 @@ static void start_writers(struct services *services)
 
 static void start_leases(struct services *services)
 {
-    uint64_t n = sim_rng_between(&services->rng, 0, 3);
+    uint64_t n = services->mix == MIX_ANY ? sim_rng_between(&services->rng, 0, 3) : 0;
 
     for (uint64_t i = 0; i < n; i++) {
         struct lease_client_options options = {
@@ -96,7 +98,9 @@ static void start_leases(struct services *services)
 
 static void start_locks(struct services *services)
 {
-    uint64_t n = sim_rng_chance(&services->rng, 500000)
+    static const uint32_t chances[] = {
+        [MIX_ANY] = 500000, [MIX_WATCHES] = 0, [MIX_LOCKS] = 1000000};
+    uint64_t n = sim_rng_chance(&services->rng, chances[services->mix])
                      ? sim_rng_between(&services->rng, 2, 5)
                      : 0;
     uint32_t n_names = (uint32_t)sim_rng_between(&services->rng, 1, 3);
@@ -120,7 +124,9 @@ static void start_locks(struct services *services)
 
 static void start_watchers(struct services *services)
 {
-    uint64_t n = sim_rng_between(&services->rng, 0, 3);
+    uint64_t n = services->mix == MIX_WATCHES ? 3
+                 : services->mix == MIX_LOCKS ? 0
+                                              : sim_rng_between(&services->rng, 0, 3);
 
     for (uint64_t i = 0; i < n; i++) {
         struct watch_client_options options = {

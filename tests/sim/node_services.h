@@ -10,6 +10,9 @@
 
 #define SERVICES_ACTORS_MAX 18
 
+/* Whom the draw favours. A seed means another run under another mix. */
+enum services_mix { MIX_ANY, MIX_WATCHES, MIX_LOCKS };
+
 struct services_actor {
     const struct sim_actor *kind;
     void *owner;
@@ -23,6 +26,7 @@ struct services {
     const char *const *addresses;
     uint64_t *next_value;
     uint32_t n_keys; /* of node_client.h */
+    enum services_mix mix;
     struct chronicle chronicle;
     struct lock_log locks;
     struct services_actor chronicler;
@@ -30,7 +34,7 @@ struct services {
     size_t n_actors;
 };
 
-/* The fields up to n_keys are set. Draws who takes part, and starts them. */
+/* The fields up to mix are set. Draws who takes part, and starts them. */
 void services_open(struct services *services);
 void services_close(struct services *services);
 

@@ -5,12 +5,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "tests/sim/node_services.h"
+
 struct node_sim_options {
     uint64_t seed;
     uint32_t n_members; /* 0: drawn from the seed, 1 to 5 */
     uint64_t seconds;   /* simulated, with faults; then comes the healing */
     unsigned log_plants;
     unsigned kv_plants;
+    enum services_mix mix;
     bool verbose;
 };
 
