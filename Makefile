@@ -21,6 +21,8 @@ SHARED  := -O2 -g $(HARDEN) -fPIC -fvisibility=hidden
 # The sanitizer build must fail on every finding, so nothing is recoverable.
 SANITIZE := -O1 -g -fPIE -fno-omit-frame-pointer -fsanitize=address,undefined \
             -fno-sanitize-recover=all -DKVD_DCHECK=1
+# As released, but with failpoints (proto/base/failpoint.h): for tests that break things.
+FAIL    := -O1 -g $(HARDEN) -fPIE -DKVD_FAILPOINTS=1
 CPPFLAGS := -I. -Iproto -I$(B)/gen -D_GNU_SOURCE -DKVD_VERSION='"$(VERSION)"'
 CSTD    := -std=c11
 LDFLAGS := -pie -Wl,-z,relro,-z,now
@@ -86,7 +88,7 @@ $(B)/gen/%.pb-c.c $(B)/gen/%.pb-c.h &: proto/api/%.proto
 	@$(if $(Q),echo "  PROTO $<")
 	$(Q)protoc-c -I proto/api --c_out=$(B)/gen $< 2>$(B)/gen/$*.log || { cat $(B)/gen/$*.log >&2; exit 1; }
 
-# ---- objects, libraries and programs, in flavours: rel, san, and pic for libkvd ----------
+# ---- objects, libraries and programs, in flavours: rel, san, fail, and pic for libkvd ----
 
 # The first compilation needs the generated headers; after it the .d files know who does.
 define flavour
@@ -132,6 +134,7 @@ $(B)/$(1)/tests/unit/% $(B)/$(1)/tests/canary/%: LINK_FIRST = -lcriterion
 endef
 $(eval $(call flavour,rel,$(RELEASE)))
 $(eval $(call flavour,san,$(SANITIZE)))
+$(eval $(call flavour,fail,$(FAIL)))
 $(eval $(call flavour,pic,$(SHARED)))
 
 $(B)/kvd $(B)/kvctl: $(B)/%: $(B)/rel/%
@@ -176,7 +179,7 @@ install: all ## install kvd, kvctl and libkvd under PREFIX (/usr/local) in DESTD
 	sed 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@INCLUDEDIR@|$(INCLUDEDIR)|; s|@VERSION@|$(VERSION)|' \
 	    cli/lib/kvd.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/kvd.pc
 
--include $(shell find $(B)/rel $(B)/san $(B)/pic -name '*.d' 2>/dev/null)
+-include $(shell find $(B)/rel $(B)/san $(B)/fail $(B)/pic -name '*.d' 2>/dev/null)
 
 # ---- a cluster to try ------------------------------------------------------------------
 
@@ -202,7 +205,7 @@ check: ## build everything and run every test; ends with "N passed, N failed"
 unit: $(UNIT_BIN) ## run the unit tests only (sanitizer build)
 	@tests/run unit
 
-tests: all $(UNIT_BIN) $(CANARY_BIN) $(B)/rel/sim $(B)/san/kvd # what check runs
+tests: all $(UNIT_BIN) $(CANARY_BIN) $(B)/rel/sim $(B)/san/kvd $(B)/fail/kvd # what check runs
 
 layers: ## check the #include lines against the layers of the house
 	@tests/layers

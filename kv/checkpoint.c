@@ -9,6 +9,7 @@
 #include "kv/checkpoint.h"
 
 #include "base/check.h"
+#include "base/failpoint.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "kv/state.h"
@@ -40,6 +41,7 @@ static void job_run(struct env_job *job)
 {
     struct checkpoint *c = container_of(job, struct checkpoint, job);
 
+    FAILPOINT(CHECKPOINT);
     c->rc = passive(c->conn, &c->frames_done);
 }
 
@@ -118,8 +120,10 @@ static void go_on(struct kv *kv)
     }
     /* Less than none: the WAL began anew already. */
     if (left >= 0) {
-        int rc = passive(kv->db.conn, NULL);
+        int rc;
 
+        FAILPOINT(CHECKPOINT_LAST);
+        rc = passive(kv->db.conn, NULL);
         if (rc != SQLITE_OK && rc != SQLITE_BUSY) {
             kv_fail_db(kv, "checkpoint");
         }

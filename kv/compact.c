@@ -18,6 +18,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/failpoint.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "kv/state.h"
@@ -93,6 +94,7 @@ static void walk_slice(struct kv *kv)
     int n = 0;
     int step;
 
+    FAILPOINT(COMPACT_WALK);
     sqlite3_bind_int64(stmt, 1, c->seq);
     sqlite3_bind_int64(stmt, 2, LIMIT_COMPACT_WALK);
     while ((step = sqlite3_step(stmt)) == SQLITE_ROW) {
@@ -159,12 +161,14 @@ static void remove_slice(struct kv *kv)
     int n_removed = 0;
 
     if (c->n > 0 || kv->meta.compact_seq != c->settled) {
+        FAILPOINT(COMPACT_REMOVE);
         kv_db_begin(kv);
         while (c->n > 0 && n_removed < LIMIT_COMPACT_SLICE &&
                n_seen++ < LIMIT_COMPACT_WALK) {
             n_removed += remove_row(kv, heap_pop(c));
         }
         if (c->n == 0) {
+            FAILPOINT(COMPACT_SETTLE);
             kv->meta.compact_seq = c->settled;
         }
         kv_db_commit(kv);
@@ -202,6 +206,7 @@ enum api_status compact_apply(struct kv *kv, int64_t revision)
         return API_FUTURE_REV;
     }
     kv->meta.compact_revision = revision;
+    FAILPOINT(COMPACT);
     c->walked = false;
     c->seq = c->settled;
     if (c->phase == COMPACT_IDLE) {

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/failpoint.h"
 #include "base/mem.h"
 #include "kv/state.h"
 
@@ -20,7 +21,8 @@ static void job_run(struct env_job *job)
 
     d->rc = disk->ops->open(disk, d->wal_path, 0, &file);
     if (d->rc == 0) {
-        d->rc = disk->ops->sync(file);
+        d->rc = FAILPOINT_RC(STATE_SYNC);
+        d->rc = d->rc < 0 ? d->rc : disk->ops->sync(file);
         disk->ops->close(file);
     }
 }
@@ -37,6 +39,7 @@ static void job_done(struct env_job *job)
         kv_fail(kv, "sync %s: %s", d->wal_path, strerror(-d->rc));
         return;
     }
+    FAILPOINT(STATE_SYNCED);
     done(d->owner, d->applied);
 }
 

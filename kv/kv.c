@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/failpoint.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -182,7 +183,9 @@ static void store_and_commit(struct kv *kv, const struct meta *meta)
     if (!kv->dead && !meta_store(&kv->db, meta)) {
         kv_fail_db(kv, "write the meta row");
     }
+    FAILPOINT(STATE_COMMIT);
     kv_db_run(kv, DB_COMMIT, "commit");
+    FAILPOINT(STATE_COMMITTED);
 }
 
 void kv_db_commit(struct kv *kv)

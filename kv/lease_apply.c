@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/failpoint.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "kv/kv.h"
@@ -29,6 +30,7 @@ static void end(struct kv *kv, struct lease *lease)
     struct key **keys = mem_dup(lease->keys, n * sizeof(keys[0]));
     struct write write = write_begin(kv);
 
+    FAILPOINT(LEASE_END);
     if (n > 1) {
         qsort(keys, n, sizeof(keys[0]), compare_keys);
     }

@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "base/check.h"
+#include "base/failpoint.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "node/peer_link.h"
@@ -203,6 +204,7 @@ void dial_flush(struct dial *dial, uint64_t now_ms)
         return;
     }
     if (buf_len(&dial->out) > 0) {
+        FAILPOINT(PEER_SEND);
         metrics_add(dial->peers->options.metrics, METRIC_PEER_BYTES_SENT,
                     buf_len(&dial->out));
         dial_net(dial)->ops->write(dial->stream, buf_slice(&dial->out));

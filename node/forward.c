@@ -10,6 +10,7 @@
 
 #include "api/decode.h"
 #include "base/check.h"
+#include "base/failpoint.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -33,6 +34,7 @@ static bool send_batch(struct machine *m, uint64_t leader)
     bool sent;
 
     CHECK(batch->n <= COMMANDS_MAX);
+    FAILPOINT(FORWARD);
     for (size_t i = 0; i < batch->n; i++) {
         commands[i].data = bytes + batch->items[i].at;
         commands[i].len = batch->items[i].size;

@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/check.h"
 #include "base/crc.h"
+#include "base/failpoint.h"
 #include "base/mem.h"
 #include "node/smallfile.h"
 
@@ -178,6 +179,7 @@ int identity_save(const struct identity *id, struct disk *disk, const char *dir,
 {
     char text[SMALLFILE_MAX];
 
+    FAILPOINT(IDENTITY);
     render_identity(id, text);
     return smallfile_replace(disk, dir, "IDENTITY", text, err);
 }

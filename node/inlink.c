@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/failpoint.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -192,6 +193,7 @@ static int inlink_step(struct inlink *link, uint64_t now_ms)
         rc = inlink_greet(link, (const Kvd__Peer__Hello *)frame.message, now_ms);
         rc = rc == 0 ? 1 : rc;
     } else if (rc > 0 && link->peer != NULL && frame.type != LINK_HELLO) {
+        FAILPOINT(PEER_RECEIVE);
         peers->options.events->received(peers->options.owner, link->peer->member->id,
                                         &frame);
     } else {

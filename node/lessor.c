@@ -1,6 +1,7 @@
 #include "node/lessor.h"
 
 #include "base/env.h"
+#include "base/failpoint.h"
 #include "kv/kv.h"
 #include "raftlog/raftlog.h"
 
@@ -44,6 +45,7 @@ void lessor_propose(struct raftlog *log, const struct kv *kv)
 
     /* Refused, it is tried again with the next turn. */
     if (raftlog_cluster_ms(log) >= wanted_ms(log, kv)) {
+        FAILPOINT(LEASE_DUE);
         (void)raftlog_propose(log, (struct slice){0}, &index);
     }
 }

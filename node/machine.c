@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/failpoint.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -319,7 +320,9 @@ static bool apply_one(struct machine *m, const struct raftlog_entry *entry)
     };
 
     CHECK(entry->index == kv_applied_index(m->options.kv) + 1);
+    FAILPOINT(APPLY);
     kv_apply(m->options.kv, &kv_entry, &waiters);
+    FAILPOINT(APPLIED);
     if (kv_applied_index(m->options.kv) != entry->index) {
         return false;
     }

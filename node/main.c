@@ -14,6 +14,7 @@
 #include "base/disk_posix.h"
 #include "base/env.h"
 #include "base/err.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "node/config.h"
 #include "node/env_uv.h"
@@ -61,6 +62,7 @@ static void on_turn(void *owner)
     if (!daemon->ready && node_ready(daemon->node)) {
         say_ready(daemon);
     }
+    failpoint_poll();
     notify_tick(&daemon->notify, now_ms);
     trim_tick(&daemon->trim, now_ms);
 }
@@ -159,7 +161,11 @@ int main(int argc, char **argv)
     struct err err;
     int status = EXIT_SUCCESS;
 
-    if (config_parse(&daemon.config, argc, argv, environ, &verdict, &err) != 0) {
+    if (failpoint_listed(argc, argv)) {
+        return EXIT_SUCCESS;
+    }
+    if (config_parse(&daemon.config, argc, argv, environ, &verdict, &err) != 0 ||
+        failpoint_open(&err) != 0) {
         fprintf(stderr, "kvd: %s\n", err.text);
         status = EXIT_CONFIG;
     } else if (verdict == CONFIG_CHECKED) {

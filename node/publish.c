@@ -1,5 +1,6 @@
 #include "node/publish.h"
 
+#include "base/failpoint.h"
 #include "base/limits.h"
 #include "base/log.h"
 
@@ -55,6 +56,7 @@ void publisher_continue(struct publisher *p, uint64_t now_ms)
     if (p->done || p->under_way || now_ms < p->retry_ms) {
         return;
     }
+    FAILPOINT(PUBLISH);
     kvd__command__command__init(&p->command);
     p->command.request_case = KVD__COMMAND__COMMAND__REQUEST_PUBLISH;
     p->command.publish = &p->publish;

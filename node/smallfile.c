@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/failpoint.h"
 #include "base/mem.h"
 
 static const struct {
@@ -115,9 +116,13 @@ int smallfile_replace(struct disk *disk, const char *dir, const char *name,
     rc = write_all(disk, file, text);
     disk->ops->close(file);
     if (rc == 0) {
+        rc = FAILPOINT_RC(SMALLFILE_DRAFT);
+    }
+    if (rc == 0) {
         rc = disk->ops->rename(disk, draft, path);
     }
     if (rc == 0) {
+        FAILPOINT(SMALLFILE_SWITCH);
         rc = disk->ops->sync_dir(disk, dir);
     }
     if (rc < 0) {

@@ -7,6 +7,7 @@
 #include "node/watching.h"
 
 #include "base/check.h"
+#include "base/failpoint.h"
 #include "base/limits.h"
 #include "node/node_parts.h"
 
@@ -216,6 +217,7 @@ static void feed_watcher(struct watcher *watcher, struct budget *budget, uint64_
             put_off_notice(watcher, now_ms);
         }
         metrics_add(&node->metrics, METRIC_WATCH_EVENTS, batch.n);
+        FAILPOINT(WATCH_SEND);
         bytes = watch_reply_events(watcher, &batch);
         spend(budget, 1, bytes); /* the stream may have ended */
         break;

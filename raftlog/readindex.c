@@ -1,6 +1,7 @@
 #include "raftlog/readindex.h"
 
 #include "base/check.h"
+#include "base/failpoint.h"
 #include "peer.pb-c.h"
 #include "raftlog/core.h"
 
@@ -172,6 +173,7 @@ static bool start_round(struct raftlog *log)
     }
     list_splice_tail(&readindex->asked, &readindex->fresh);
     if (started) {
+        FAILPOINT(READ_ROUND);
         readindex->round++;
         readindex->n_rounds++;
     }

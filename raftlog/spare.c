@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/failpoint.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -33,9 +34,9 @@ static void run(struct env_job *job)
     uint64_t end = step_end(spare);
     uint64_t at = spare->job_from;
     char *path = writer_spare_path(spare->log_dir, spare->number);
-    int rc = 0;
+    int rc = FAILPOINT_RC(LOG_SPARE);
 
-    if (spare->file == NULL) {
+    if (rc == 0 && spare->file == NULL) {
         rc = disk->ops->open(disk, path, DISK_CREATE, &spare->file);
     }
     while (rc == 0 && at < end) {

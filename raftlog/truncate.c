@@ -1,6 +1,7 @@
 #include "raftlog/truncate.h"
 
 #include "base/check.h"
+#include "base/failpoint.h"
 #include "base/limits.h"
 #include "raftlog/core.h"
 
@@ -47,6 +48,7 @@ static void drop_prefix(struct raftlog *log, uint64_t index)
     };
 
     CHECK(anchor.term != 0);
+    FAILPOINT(LOG_TRUNCATE);
     core_truncated(log, index);
     store_truncate_prefix(log->store, &anchor);
 }

@@ -11,6 +11,7 @@
 
 #include "base/check.h"
 #include "base/crc.h"
+#include "base/failpoint.h"
 #include "base/mem.h"
 #include "raftlog/little.h"
 
@@ -156,13 +157,19 @@ static int save(struct vote *vote, struct files_tally *tally, struct err *err)
     int rc;
 
     encode(slot, &vote->state, ++vote->sequence);
-    rc = write_slot(vote, slot, vote->target, err);
+    rc = FAILPOINT_RC(VOTE_FIRST);
+    rc = rc < 0 ? files_fail(err, rc, "write", vote->path)
+                : write_slot(vote, slot, vote->target, err);
     if (rc == 0) {
-        rc = files_sync(vote->env, vote->file, vote->path, tally, err);
+        rc = FAILPOINT_RC(VOTE_SYNC);
+        rc = rc < 0 ? files_fail(err, rc, "fdatasync", vote->path)
+                    : files_sync(vote->env, vote->file, vote->path, tally, err);
     }
     if (rc == 0) {
         vote->target = 1 - vote->target;
-        rc = write_slot(vote, slot, vote->target, err);
+        rc = FAILPOINT_RC(VOTE_SECOND);
+        rc = rc < 0 ? files_fail(err, rc, "write", vote->path)
+                    : write_slot(vote, slot, vote->target, err);
     }
     return rc;
 }

@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 
+#include "base/failpoint.h"
 #include "base/mem.h"
 
 #define BLOCK_SIZE 4096 /* of the file system, at most */
@@ -51,8 +52,15 @@ static int open_segment(struct writer *writer, uint64_t segment, struct err *err
 
 static int sync_file(struct writer *writer, struct files_tally *tally, struct err *err)
 {
+    int rc = FAILPOINT_RC(LOG_SYNC);
+
     writer->dirty = false;
-    return files_sync(writer->env, writer->file, writer->path, tally, err);
+    if (rc < 0) {
+        return files_fail(err, rc, "fdatasync", writer->path);
+    }
+    rc = files_sync(writer->env, writer->file, writer->path, tally, err);
+    FAILPOINT(LOG_SYNCED);
+    return rc;
 }
 
 /* Has the file at least this big, durably: a record written behind the durable end could
@@ -74,7 +82,8 @@ static int grow(struct writer *writer, uint64_t size, struct files_tally *tally,
     if ((uint64_t)now >= size) {
         return 0;
     }
-    rc = disk->ops->allocate(writer->file, size);
+    rc = FAILPOINT_RC(LOG_GROW);
+    rc = rc < 0 ? rc : disk->ops->allocate(writer->file, size);
     if (rc < 0) {
         return files_fail(err, rc, "allocate", writer->path);
     }
@@ -86,9 +95,16 @@ static int grow(struct writer *writer, uint64_t size, struct files_tally *tally,
 
 static int run_write(struct writer *writer, const struct step *step, struct err *err)
 {
+    int rc = FAILPOINT_RC(LOG_WRITE);
+
+    if (rc < 0) {
+        return files_fail(err, rc, "write", writer->path);
+    }
     writer->dirty = true;
-    return files_write(writer->env->disk, writer->file, writer->path, step->write.bytes,
-                       step->write.len, step->write.offset, err);
+    rc = files_write(writer->env->disk, writer->file, writer->path, step->write.bytes,
+                     step->write.len, step->write.offset, err);
+    FAILPOINT(LOG_WRITTEN);
+    return rc;
 }
 
 /* A file with a header, durable under its spare name. */
@@ -104,7 +120,8 @@ static int make_segment(struct writer *writer, const struct step *step, const ch
     if (rc < 0) {
         return files_fail(err, rc, "open", path);
     }
-    rc = disk->ops->allocate(file, step->roll.size);
+    rc = FAILPOINT_RC(LOG_ROLL);
+    rc = rc < 0 ? rc : disk->ops->allocate(file, step->roll.size);
     rc = rc < 0 ? files_fail(err, rc, "allocate", path) : 0;
     segment_encode_header(header, &step->roll.header);
     if (rc == 0) {
@@ -137,11 +154,13 @@ static int run_roll(struct writer *writer, const struct step *step,
         rc = make_segment(writer, step, from, &file, tally, err);
     }
     if (rc == 0) {
+        FAILPOINT(LOG_ROLL_MADE);
         take(writer, file, step->roll.header.first);
         rc = disk->ops->rename(disk, from, to);
         rc = rc < 0 ? files_fail(err, rc, "rename", from) : 0;
     }
     if (rc == 0) {
+        FAILPOINT(LOG_ROLL_NAMED);
         rc = files_sync_dir(disk, writer->log_dir, err);
     }
     free(from);
@@ -158,10 +177,13 @@ static int run_cut(struct writer *writer, const struct step *step,
         rc = open_segment(writer, step->cut.segment, err);
     }
     if (rc == 0) {
-        rc = writer->env->disk->ops->truncate(writer->file, step->cut.offset);
+        rc = FAILPOINT_RC(LOG_CUT);
+        rc = rc < 0 ? rc
+                    : writer->env->disk->ops->truncate(writer->file, step->cut.offset);
         rc = rc < 0 ? files_fail(err, rc, "truncate", writer->path) : 0;
     }
     if (rc == 0) {
+        FAILPOINT(LOG_CUT_DONE);
         rc = sync_file(writer, tally, err);
     }
     if (rc == 0) {
@@ -176,15 +198,23 @@ static int run_anchor(struct writer *writer, const struct step *step,
 {
     int rc = writer->dirty ? sync_file(writer, tally, err) : 0;
 
-    return rc < 0 ? rc : vote_set_anchor(writer->vote, step->anchor, tally, err);
+    if (rc == 0) {
+        rc = FAILPOINT_RC(LOG_ANCHOR);
+        rc = rc < 0 ? files_fail(err, rc, "write", writer->vote->path)
+                    : vote_set_anchor(writer->vote, step->anchor, tally, err);
+    }
+    FAILPOINT(LOG_ANCHORED);
+    return rc;
 }
 
 static int run_unlink(struct writer *writer, const struct step *step, struct err *err)
 {
     struct disk *disk = writer->env->disk;
     char *path = segment_path(writer->log_dir, step->segment);
-    int rc = disk->ops->unlink(disk, path);
+    int rc =
+        step->kind == STEP_UNLINK ? FAILPOINT_RC(LOG_UNLINK) : FAILPOINT_RC(LOG_REMOVE);
 
+    rc = rc < 0 ? rc : disk->ops->unlink(disk, path);
     if (rc < 0) {
         rc = files_fail(err, rc, "unlink", path);
     }

@@ -17,6 +17,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "base/failpoint.h"
 #include "base/mem.h"
 
 struct disk_file {
@@ -46,8 +47,12 @@ static int posix_open(struct disk *disk, const char *path, int flags,
 static ssize_t posix_read(struct disk_file *file, void *bytes, size_t len,
                           uint64_t offset)
 {
-    ssize_t n;
+    ssize_t n = FAILPOINT_RC(DISK_READ);
 
+    if (n < 0) {
+        return n;
+    }
+    len = FAILPOINT_CUT(DISK_READ, len);
     do {
         n = pread(file->fd, bytes, len, (off_t)offset);
     } while (n < 0 && errno == EINTR);
@@ -57,8 +62,12 @@ static ssize_t posix_read(struct disk_file *file, void *bytes, size_t len,
 static ssize_t posix_write(struct disk_file *file, const void *bytes, size_t len,
                            uint64_t offset)
 {
-    ssize_t n;
+    ssize_t n = FAILPOINT_RC(DISK_WRITE);
 
+    if (n < 0) {
+        return n;
+    }
+    len = FAILPOINT_CUT(DISK_WRITE, len);
     do {
         n = pwrite(file->fd, bytes, len, (off_t)offset);
     } while (n < 0 && errno == EINTR);
@@ -68,8 +77,11 @@ static ssize_t posix_write(struct disk_file *file, const void *bytes, size_t len
 /* An interrupted sync has not failed: the kernel kept the pages dirty. */
 static int posix_sync(struct disk_file *file)
 {
-    int rc;
+    int rc = FAILPOINT_RC(DISK_SYNC);
 
+    if (rc < 0) {
+        return rc;
+    }
     do {
         rc = fdatasync(file->fd);
     } while (rc < 0 && errno == EINTR);
@@ -88,8 +100,11 @@ static int posix_truncate(struct disk_file *file, uint64_t size)
 
 static int posix_allocate(struct disk_file *file, uint64_t size)
 {
-    int rc;
+    int rc = FAILPOINT_RC(DISK_ALLOCATE);
 
+    if (rc < 0) {
+        return rc;
+    }
     do {
         rc = posix_fallocate(file->fd, 0, (off_t)size);
     } while (rc == EINTR);
@@ -177,8 +192,11 @@ static int posix_list(struct disk *disk, const char *path,
 static int64_t posix_space(struct disk *disk, const char *path)
 {
     struct statvfs st;
-    int rc;
+    int rc = FAILPOINT_RC(DISK_SPACE);
 
+    if (rc < 0) {
+        return rc == -ENOSPC ? 0 : rc;
+    }
     do {
         rc = statvfs(path, &st);
     } while (rc < 0 && errno == EINTR);

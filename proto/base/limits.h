@@ -66,7 +66,7 @@
 #define LIMIT_REMOTE_READS      256        /* read index requests of other members */
 #define LIMIT_LOG_KEEP_ENTRIES  10000      /* recent entries that truncation spares ... */
 #define LIMIT_LOG_KEEP_BYTES    (64 * MIB) /* ... or so many bytes, whichever is less */
-#define LIMIT_LOG_HOLD_ENTRIES  1000000     /* kept while a member lacks them ... */
+#define LIMIT_LOG_HOLD_ENTRIES  1000000    /* kept while a member lacks them ... */
 #define LIMIT_LOG_HOLD_BYTES    (512 * MIB) /* ... or so many bytes, whichever is less */
 #define LIMIT_LOG_HOLD_STREAM   (8 * GIB)   /* the same while one fetches the state */
 #define LIMIT_PEER_FRAME        (8 * MIB)
@@ -135,6 +135,10 @@
 #define LIMIT_LOCK_LIST      1000      /* locks or holds in one reply */
 #define LIMIT_LOCK_REPLY     (2 * MIB) /* memory after which a reply gets no more */
 #define LIMIT_LOCK_STEPS     10000     /* holds looked at for a deadlock */
+
+/* Failpoints, in the build for tests that has them. */
+#define LIMIT_FAILPOINTS     64        /* armed at a time */
+#define LIMIT_FAILPOINT_TEXT (8 * KIB) /* of the file that arms them */
 
 /* kvctl. */
 #define LIMIT_ENDPOINTS    64
