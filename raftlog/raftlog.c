@@ -342,6 +342,7 @@ void raftlog_get_status(const struct raftlog *log, struct raftlog_status *out)
         .fsyncs = stats.fsyncs,
         .fsync_ns = stats.fsync_ns,
         .fsync_max_ns = stats.fsync_max_ns,
+        .write_ms = stats.write_ms,
         .dropped_frames = log->dropped_frames,
         .elections = log->elections,
         .read_rounds = log->readindex.n_rounds,

@@ -68,6 +68,7 @@ struct raftlog_options {
     size_t n_voters;
     uint64_t applied; /* entries up to here are in the state machine */
     uint64_t applied_term;
+    uint64_t applied_cluster_ms; /* the stamp of that entry */
     /* The state was fetched from another member as of this entry, and the log may not
      * know yet: raftlog_install was perhaps cut short. 0: it was not, or nobody knows. */
     uint64_t installed;
@@ -75,6 +76,8 @@ struct raftlog_options {
     uint32_t heartbeat_ms;
     uint32_t election_ms;
     uint64_t keep_entries; /* that truncation spares; 0: LIMIT_LOG_KEEP_ENTRIES */
+    uint64_t hold_entries; /* spared while a member lacks them; 0: LIMIT_LOG_HOLD_... */
+    uint64_t hold_bytes;
     const struct raftlog_events *events;
     void *owner;
     unsigned plants; /* tests only: see raftlog_set_plants */
@@ -110,7 +113,7 @@ void raftlog_turn(struct raftlog *log);
 uint64_t raftlog_deadline_ms(const struct raftlog *log);
 
 /* Cluster time: on the leader, what an entry made now would be stamped with; elsewhere,
- * the stamp of the last entry that raftlog_next gave, 0 before the first one. */
+ * the stamp of the last entry that raftlog_next gave or the state holds. */
 uint64_t raftlog_cluster_ms(const struct raftlog *log);
 
 /* The next committed entry that is stored here and not yet taken, or false: entries of
@@ -123,7 +126,7 @@ bool raftlog_next(struct raftlog *log, struct raftlog_entry *out);
 void raftlog_applied(struct raftlog *log, uint64_t index);
 
 /* The state machine's own store would survive a power cut with everything up to index:
- * the log may be truncated up to there once every member has stored it. */
+ * the log may be truncated up to there once the others can spare it, too. */
 void raftlog_durable(struct raftlog *log, uint64_t index);
 
 /* ---- a state from another member ----
@@ -131,10 +134,17 @@ void raftlog_durable(struct raftlog *log, uint64_t index);
  * (needs_state): until raftlog_install it takes part in votes and stores entries, but
  * asks for no votes itself and raftlog_next gives nothing behind the gap. */
 
+/* A state is about to be fetched from a member that was in this term when it made its
+ * copy: this one takes no part in earlier terms any more, whose leaders may lack what the
+ * state holds. Durable on return. Before the state is made what a restart finds. */
+void raftlog_enter_term(struct raftlog *log, uint64_t term);
+
 /* The state machine was replaced by the state as of this entry, which was committed, and
  * that state is what a restart finds. Where the log does not hold the entry, it is
- * emptied and begins anew behind it: durably, some turns later, until when raftlog_next
- * gives nothing. index must not be below what was taken, nor below needs_state. */
+ * emptied and begins anew behind it: durably, some turns later, when a leader is known,
+ * until when raftlog_next gives nothing. For a member that needs a state and does not
+ * lead; index must not be below what was taken, nor below needs_state. cluster_ms is the
+ * entry's stamp. */
 void raftlog_install(struct raftlog *log, uint64_t index, uint64_t term,
                      uint64_t cluster_ms);
 
@@ -180,6 +190,7 @@ struct raftlog_status {
     uint64_t fsyncs;        /* since open */
     uint64_t fsync_ns;      /* sum of their times */
     uint64_t fsync_max_ns;
+    uint64_t write_ms;       /* age of the oldest log write under way, 0: there is none */
     uint64_t dropped_frames; /* that made no sense */
     uint64_t elections;      /* won or lost by this member since open */
     uint64_t read_rounds;    /* begun here, as leader or asking it, since open */
