@@ -18,13 +18,15 @@ HARDEN  := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection
 RELEASE := -O2 -g $(HARDEN) -fPIE
 # What libkvd is made of: only what kvd.h marks is seen from outside.
 SHARED  := -O2 -g $(HARDEN) -fPIC -fvisibility=hidden
-# The sanitizer build must fail on every finding, so nothing is recoverable.
-SANITIZE := -O1 -g -fPIE -fno-omit-frame-pointer -fsanitize=address,undefined \
+# The sanitizer build must fail on every finding, so nothing is recoverable. Line tables are
+# all that its reports need.
+SANITIZE := -O1 -g1 -fPIE -fno-omit-frame-pointer -fsanitize=address,undefined \
             -fno-sanitize-recover=all -DKVD_DCHECK=1
 # As released, but with failpoints (proto/base/failpoint.h): for tests that break things.
 FAIL    := -O1 -g $(HARDEN) -fPIE -DKVD_FAILPOINTS=1
 CPPFLAGS := -I. -Iproto -I$(B)/gen -D_GNU_SOURCE -DKVD_VERSION='"$(VERSION)"'
 CSTD    := -std=c11
+LINK_FAST := $(if $(shell command -v ld.lld),-fuse-ld=lld)
 LDFLAGS := -pie -Wl,-z,relro,-z,now
 THIRD   := -lraft -luv -lsqlite3 -lprotobuf-c -lnghttp2 -lhttp_parser -lssl -lcrypto \
            -ljansson -lsystemd -lxxhash -lisal -lsmartcols -lpopt -lpthread
@@ -95,7 +97,7 @@ define flavour
 $(B)/$(1)/%.o: %.c Makefile | $(GEN_H)
 	@mkdir -p $$(@D)
 	@$(if $(Q),echo "  CC    $(1) $$<")
-	$(Q)$(CC) $(CSTD) $(CPPFLAGS) $(WARN) $(2) $(CFLAGS) -MMD -MP -c -o $$@ $$<
+	$(Q)$(CC) $(CSTD) $(CPPFLAGS) $(WARN) $(2) $$(HASTE) $(CFLAGS) -MMD -MP -c -o $$@ $$<
 
 $(B)/$(1)/gen/%.o: $(B)/gen/%.c Makefile | $(GEN_H)
 	@mkdir -p $$(@D)
@@ -130,7 +132,9 @@ $(B)/$(1)/tests/canary/%: $(B)/$(1)/tests/canary/%.o
 	$$(link)
 
 $(B)/$(1)/%: link = @$(if $(Q),echo "  LINK  $$@";) $(CC) $(2) $(LDFLAGS) -o $$@ $$^ $$(LINK_FIRST) $(THIRD)
-$(B)/$(1)/tests/unit/% $(B)/$(1)/tests/canary/%: LINK_FIRST = -lcriterion
+$(B)/$(1)/tests/unit/% $(B)/$(1)/tests/canary/%: LINK_FIRST = $(LINK_FAST) -lcriterion
+# Unit tests are many and run for a moment each.
+$(B)/$(1)/tests/unit/%.o: HASTE = -O0 -Wno-format-truncation
 endef
 $(eval $(call flavour,rel,$(RELEASE)))
 $(eval $(call flavour,san,$(SANITIZE)))

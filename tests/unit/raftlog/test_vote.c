@@ -45,7 +45,7 @@ static void end(void)
 
 static void set_anchor(uint64_t index, uint8_t fill)
 {
-    uint8_t config[LIMIT_ANCHOR_CONFIG];
+    uint8_t config[LIMIT_ANCHOR_CONFIG] = {0};
     struct store_anchor anchor = {
         .index = index,
         .term = index / 10,
