@@ -128,6 +128,10 @@ $(B)/$(1)/bench/load: $(call obj,$(1),$(wildcard tests/bench/*.c)) $(call libs,$
 	@mkdir -p $$(@D)
 	$$(link)
 
+$(B)/$(1)/chaos/proxy: $(B)/$(1)/tests/chaos/proxy.o $(call libs,$(1),base)
+	@mkdir -p $$(@D)
+	$$(link)
+
 $(B)/$(1)/tests/canary/%: $(B)/$(1)/tests/canary/%.o
 	$$(link)
 
@@ -199,10 +203,11 @@ down: ## stop that cluster, keep its data
 UNIT_BIN   := $(UNIT_SRC:%.c=$(B)/san/%)
 CANARY_BIN := $(CANARY_SRC:%.c=$(B)/san/%)
 SEEDS      ?= 100000
+MINUTES    ?= 10
 export ASAN_OPTIONS  := abort_on_error=1:detect_leaks=1:detect_stack_use_after_return=1
 export UBSAN_OPTIONS := abort_on_error=1:print_stacktrace=1
 
-.PHONY: check unit tests layers style sim soak bench check-bare
+.PHONY: check unit tests layers style sim chaos soak bench check-bare
 check: ## build everything and run every test; ends with "N passed, N failed"
 	@tests/run
 
@@ -220,6 +225,9 @@ style: ## check what a tool can check of the style: sizes, widths, names
 sim: $(B)/rel/sim ## search for bugs with simulated clusters: make sim SEEDS=100000
 	$(B)/rel/sim raftlog --seeds $(SEEDS)
 	$(B)/rel/sim node --seeds $(SEEDS)
+
+chaos: $(B)/rel/chaos/proxy $(B)/fail/kvd ## harm real members: make chaos MINUTES=10 [SEED=7 SIZE=5]
+	@tests/chaos/run --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(if $(SIZE),--size $(SIZE))
 
 soak: ## the long versions: hundreds of kills, many seeds (about an hour)
 	@tests/run --soak

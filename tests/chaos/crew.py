@@ -1,0 +1,111 @@
+"""The clients of a round and the checkers of what they were told: two programs,
+build/rel/chaos/workload and build/rel/chaos/verify.
+
+workload tells four times a second how far it is; so the crew knows when the cluster takes
+writes, and how long it did not.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import threading
+import time
+
+from group import Broken
+from setting import ROOT
+
+WORKLOAD = os.path.join(ROOT, "build", "rel", "chaos", "workload")
+VERIFY = os.path.join(ROOT, "build", "rel", "chaos", "verify")
+PROGRESS = re.compile(r"(\w+)=(\d+)")
+STOP_SECONDS = 20
+VERIFY_SECONDS = 600
+COUNTED = re.compile(r"(\d+) operations checked, (\d+) unknown")
+
+
+class Crew:
+    def __init__(self, endpoints, seed, folder):
+        self.endpoints = ",".join(endpoints)
+        self.folder = folder
+        self.progress = {"ops": 0, "writes": 0, "unknown": 0}
+        self.last_write = None  # when the last one was acknowledged
+        self.gap = 0.0          # longest time without one
+        self.lock = threading.Lock()
+        os.makedirs(folder)
+        self.errors = open(os.path.join(folder, "workload.stderr"), "wb")
+        self.process = subprocess.Popen(
+            [WORKLOAD, "--endpoints", self.endpoints, "--seed", str(seed), "--history", folder],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.errors, text=True)
+        self.listener = threading.Thread(target=self.listen, daemon=True)
+        self.listener.start()
+
+    def listen(self):
+        for line in self.process.stdout:
+            told = {name: int(value) for name, value in PROGRESS.findall(line)}
+            with self.lock:
+                self.note(told)
+
+    def note(self, told):
+        now = time.monotonic()
+        if self.last_write is None or told["writes"] > self.progress["writes"]:
+            self.last_write = now
+        self.gap = max(self.gap, now - self.last_write)
+        self.progress = told
+
+    def forget_gap(self):
+        with self.lock:
+            self.last_write = time.monotonic()
+
+    def wait_writes(self, more, seconds):
+        """Until that many more writes were acknowledged."""
+        goal = self.progress["writes"] + more
+        deadline = time.monotonic() + seconds
+        while self.progress["writes"] < goal:
+            if self.process.poll() is not None:
+                raise RuntimeError("the workload ended with exit code %s, see %s" % (
+                    self.process.returncode, self.folder))
+            if time.monotonic() > deadline:
+                raise Broken("after healing the cluster takes writes within %g s" % seconds,
+                             "%d writes acknowledged meanwhile" % (
+                                 self.progress["writes"] - goal + more))
+            time.sleep(0.02)
+
+    def pause(self):
+        os.kill(self.process.pid, signal.SIGSTOP)
+
+    def resume(self):
+        self.forget_gap()
+        os.kill(self.process.pid, signal.SIGCONT)
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                raise RuntimeError("the workload does not end") from None
+        self.listener.join()
+        self.errors.close()
+        if self.process.returncode != 0:
+            raise RuntimeError("the workload ended with exit code %s, see %s" % (
+                self.process.returncode, self.folder))
+
+    def verify(self):
+        """Returns how many operations were checked, and the last line of the verdict."""
+        ended = subprocess.run([VERIFY, "--endpoints", self.endpoints, self.folder],
+                               capture_output=True, text=True, timeout=VERIFY_SECONDS,
+                               check=False)
+        lines = (ended.stdout + ended.stderr).strip().splitlines() or ["verify said nothing"]
+        if ended.returncode == 1:
+            raise Broken("every answer that a client got fits one history",
+                         "\n    ".join(lines))
+        if ended.returncode != 0:
+            raise RuntimeError("verify: exit code %d: %s" % (
+                ended.returncode, "; ".join(lines[-5:])))
+        counted = COUNTED.search(lines[-1])
+        if not counted:
+            raise RuntimeError("verify: no verdict in: " + lines[-1])
+        if int(counted.group(2)) > 0:
+            raise Broken("each history gets a verdict", lines[-1])
+        return int(counted.group(1)), lines[-1]
