@@ -127,16 +127,17 @@ static void print_text(struct session *session, const struct import *import,
     char size[SIZE_TEXT_MAX];
 
     size_text((int64_t)import->tree->bytes, size);
+    fprintf(out, "stored %zu file%s (%s) under ", import->tree->n,
+            import->tree->n == 1 ? "" : "s", size);
     if (result->release.len > 0) {
-        fprintf(out, "stored %zu files (%s) under %.*s and switched %.*scurrent to it",
-                import->tree->n, size, (int)result->release.len,
+        fprintf(out, "%.*s and switched %.*scurrent to it", (int)result->release.len,
                 (const char *)result->release.ptr, (int)base.len, (const char *)base.ptr);
     } else {
         fprintf(out,
-                "stored %zu files (%s) under %.*s: %zu created, %zu changed, "
+                "%.*s: %zu created, %zu changed, "
                 "%zu unchanged, %zu deleted",
-                import->tree->n, size, (int)base.len, (const char *)base.ptr,
-                result->created, result->changed, result->unchanged, result->deleted);
+                (int)base.len, (const char *)base.ptr, result->created, result->changed,
+                result->unchanged, result->deleted);
     }
     if (result->revision > 0) {
         fprintf(out, ", at revision %" PRId64, result->revision);
