@@ -49,9 +49,13 @@ SRC_cli     := $(filter-out cli/main.c,$(wildcard cli/*.c))
 SRC_sim     := $(filter-out tests/sim/main.c tests/sim/sim_%,$(wildcard tests/sim/*.c))
 SRC_simbase := $(wildcard tests/sim/sim_*.c)
 SRC_checkers := $(wildcard tests/checkers/*.c)
-LIB_NAMES   := sim simbase checkers cli lib node raftlog kv wire api base
+# What workload and verify are made of; each program has its own main.
+MAIN_chaos  := tests/chaos/proxy.c tests/chaos/workload.c tests/chaos/verify.c
+SRC_chaos   := $(filter-out $(MAIN_chaos),$(wildcard tests/chaos/*.c))
+LIB_NAMES   := sim simbase chaos checkers cli lib node raftlog kv wire api base
 LIBS_DAEMON := node raftlog kv wire api base
 LIBS_CLI    := cli lib wire api base
+LIBS_CHAOS  := chaos checkers lib wire api base
 LIBS_SIM    := sim simbase checkers node raftlog kv wire api base
 # A unit test links what its folder may use, and the simulated world where that helps.
 LIBS_base    := base
@@ -64,6 +68,7 @@ LIBS_cli     := $(LIBS_CLI)
 LIBS_lib     := lib wire api base
 LIBS_sim     := $(LIBS_SIM)
 LIBS_checkers := checkers api base
+LIBS_chaos   := $(LIBS_CHAOS)
 
 UNIT_SRC   := $(wildcard tests/unit/*/test_*.c)
 CANARY_SRC := $(wildcard tests/canary/*.c)
@@ -119,7 +124,7 @@ $(B)/$(1)/kvctl: $(B)/$(1)/cli/main.o $(call libs,$(1),$(LIBS_CLI))
 $(B)/$(1)/sim: $(B)/$(1)/tests/sim/main.o $(call libs,$(1),$(LIBS_SIM))
 	$$(link)
 
-$(foreach l,base api wire raftlog kv node lib cli sim checkers,
+$(foreach l,base api wire raftlog kv node lib cli sim checkers chaos,
 $(B)/$(1)/tests/unit/$(l)/%: $(B)/$(1)/tests/unit/$(l)/%.o $(call libs,$(1),$(LIBS_$(l)))
 	$$(link)
 )
@@ -129,6 +134,10 @@ $(B)/$(1)/bench/load: $(call obj,$(1),$(wildcard tests/bench/*.c)) $(call libs,$
 	$$(link)
 
 $(B)/$(1)/chaos/proxy: $(B)/$(1)/tests/chaos/proxy.o $(call libs,$(1),base)
+	@mkdir -p $$(@D)
+	$$(link)
+
+$(B)/$(1)/chaos/workload $(B)/$(1)/chaos/verify: $(B)/$(1)/chaos/%: $(B)/$(1)/tests/chaos/%.o $(call libs,$(1),$(LIBS_CHAOS))
 	@mkdir -p $$(@D)
 	$$(link)
 

@@ -34,9 +34,46 @@ void history_answer(struct history *history, size_t place, uint64_t now,
     CHECK(place < history->n && op->outcome == OP_PENDING);
     op->outcome = answer->outcome;
     op->succeeded = answer->succeeded;
+    op->tells_before = answer->tells_before;
     op->seen = answer->seen;
+    op->seen_mod = answer->seen_mod;
+    op->seen_create = answer->seen_create;
+    op->seen_version = answer->seen_version;
     op->revision = answer->revision;
     if (answer->outcome == OP_DONE || answer->outcome == OP_REFUSED) {
         op->answered = now;
     }
+}
+
+const char *op_kind_name(enum op_kind kind)
+{
+    static const char *const names[] = {[OP_READ] = "read",
+                                        [OP_WRITE] = "write",
+                                        [OP_CAS] = "cas",
+                                        [OP_DELETE] = "delete",
+                                        [OP_GUARD] = "guard"};
+
+    return names[kind];
+}
+
+bool op_wrote(const struct op *op)
+{
+    if (op->outcome != OP_DONE || op->kind == OP_READ || op->kind == OP_GUARD) {
+        return false;
+    }
+    return op->kind == OP_WRITE || op->succeeded;
+}
+
+uint64_t op_value_after(const struct op *op)
+{
+    return op->kind == OP_DELETE ? 0 : op->value;
+}
+
+bool op_saw(const struct op *op)
+{
+    if (op->outcome != OP_DONE) {
+        return false;
+    }
+    return op->kind == OP_READ || op->tells_before ||
+           ((op->kind == OP_CAS || op->kind == OP_GUARD) && !op->succeeded);
 }

@@ -18,7 +18,8 @@ enum linear_verdict {
 
 /* Checks all keys. On LINEAR_NO and LINEAR_GAVE_UP *key names the culprit and *stuck the
  * op (a place in the history) that could not be explained. Each key starts absent.
- * Serializable reads and refused ops take no part. */
+ * Serializable reads, reads of the past and refused ops take no part; of a group each
+ * op is looked at alone. */
 enum linear_verdict linear_check(const struct history *history, uint32_t *key,
                                  size_t *stuck);
 

@@ -160,6 +160,9 @@ static void send_op(struct node_client *client)
     case OP_CAS:
         send_txn(client, op, key, value);
         return;
+    case OP_GUARD:
+    case OP_NKINDS:
+        break;
     }
     UNREACHABLE();
 }
@@ -220,6 +223,9 @@ static void read_reply(struct node_client *client, struct slice bytes)
         }
         break;
     }
+    case OP_GUARD:
+    case OP_NKINDS:
+        UNREACHABLE();
     }
 }
 

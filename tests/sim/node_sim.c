@@ -402,7 +402,9 @@ static struct event *history_events(const struct chronicle *chronicle, size_t *n
     *n = 0;
     for (size_t i = 0; i < chronicle->n_changes; i++) {
         const struct change *change = &chronicle->changes[i];
-        struct event event = {.revision = change->revision};
+        struct event event = {.revision = change->revision,
+                              .create_revision = change->create_revision,
+                              .version = change->version};
 
         if (node_client_key(chronicle_name(chronicle, change->key), &event.key)) {
             event.value = change->deleted ? 0 : node_client_value(change->value);
@@ -421,7 +423,8 @@ static void check_history(struct run *run)
     uint32_t key = 0;
     size_t stuck = 0;
     enum linear_verdict verdict;
-    int rc = revision_order_check(&run->history, events, n_events, chronicle->last, &err);
+    int rc = revision_order_check(&run->history, events, n_events, chronicle->last, NULL,
+                                  &err);
 
     free(events);
     if (rc != 0) {
