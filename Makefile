@@ -50,7 +50,8 @@ SRC_sim     := $(filter-out tests/sim/main.c tests/sim/sim_%,$(wildcard tests/si
 SRC_simbase := $(wildcard tests/sim/sim_*.c)
 SRC_checkers := $(wildcard tests/checkers/*.c)
 # What workload and verify are made of; each program has its own main.
-MAIN_chaos  := tests/chaos/proxy.c tests/chaos/workload.c tests/chaos/verify.c
+MAIN_chaos  := tests/chaos/proxy.c tests/chaos/workload.c tests/chaos/verify.c \
+               tests/chaos/lying_disk.c
 SRC_chaos   := $(filter-out $(MAIN_chaos),$(wildcard tests/chaos/*.c))
 LIB_NAMES   := sim simbase chaos checkers cli lib node raftlog kv wire api base
 LIBS_DAEMON := node raftlog kv wire api base
@@ -177,6 +178,12 @@ $(B)/libkvd.so.$(VERSION): $(B)/pic/kvd.o
 
 $(B)/$(SONAME) $(B)/libkvd.so: $(B)/libkvd.so.$(VERSION)
 	$(Q)ln -sf $(<F) $@
+
+# ---- for tests/chaos ---------------------------------------------------------------------
+
+$(B)/rel/chaos/%.so: tests/chaos/%.c Makefile
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CSTD) $(CPPFLAGS) $(WARN) -O2 -g -fPIC -shared -o $@ $<
 
 # ---- installation ----------------------------------------------------------------------
 

@@ -122,6 +122,26 @@ static const struct env_uv_hooks hooks = {
 
 /* ---- life ---- */
 
+#ifdef KVD_FAILPOINTS
+
+static unsigned bits_of(const char *variable)
+{
+    const char *text = getenv(variable);
+
+    return text == NULL ? 0 : (unsigned)strtoul(text, NULL, 0);
+}
+
+/* Bugs planted in a running member, as bit sets of enum raftlog_plant and enum kv_plant:
+ * they prove that the tests with real members find them. */
+static void plant(struct node *node)
+{
+    node_set_plants(node, bits_of("KVD_LOG_PLANTS"), bits_of("KVD_KV_PLANTS"));
+}
+
+#else
+#define plant(node) ((void)0)
+#endif
+
 /* As many descriptors as we may have: a connection costs one. */
 static void raise_file_limit(void)
 {
@@ -146,6 +166,7 @@ static int run(struct daemon *daemon)
     if (rc != 0) {
         log_error("kvd cannot start", LOG_TEXT("error", err.text));
     } else {
+        plant(daemon->node);
         env_uv_run(daemon->uv, &hooks, daemon);
         node_close(daemon->node);
         log_info("stopped");

@@ -91,7 +91,7 @@ class Tally:
         if minutes <= self.told_minutes and not always:
             return
         self.told_minutes = minutes
-        under_way = crew.progress["ops"] if crew else 0
+        under_way = crew.operations if crew else 0
         gap = max(self.gap, crew.gap if crew else 0)
         print("%3d min: %d operations, %d faults, longest write gap %.1f s; %s" % (
             minutes, self.checked + under_way, self.faults, gap, self.verdict), flush=True)
@@ -113,7 +113,8 @@ class Round:
         os.makedirs(self.folder)
         self.options = dict(self.choice.choice(OPTIONS))
         self.group = Group(self.folder, size, arguments.server, self.options,
-                           has_clock=self.choice.random() < 0.4, preload=arguments.preload)
+                           has_clock=self.choice.random() < 0.4,
+                           planted=dict(pair.split("=", 1) for pair in arguments.set))
         self.setting = Setting(self.group, hub, failpoints)
         self.crew = None
         self.began = time.monotonic()

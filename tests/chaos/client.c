@@ -71,6 +71,15 @@ static void count(struct workload *workload, enum call_outcome outcome)
                      1);
 }
 
+static void note_revision(struct workload *workload, int64_t revision)
+{
+    int64_t newest = atomic_load(&workload->newest);
+
+    while (revision > newest &&
+           !atomic_compare_exchange_weak(&workload->newest, &newest, revision)) {
+    }
+}
+
 void client_answer(struct client *client, const char *function, const struct call *call,
                    const void *header)
 {
@@ -89,6 +98,7 @@ void client_answer(struct client *client, const char *function, const struct cal
         record_text(&client->record, "why", call->text);
     }
     if (told != NULL) {
+        note_revision(client->workload, told->revision);
         record_number(&client->record, "revision", told->revision);
         record_number(&client->record, "term", (int64_t)told->raft_term);
     }

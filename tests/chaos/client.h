@@ -34,6 +34,7 @@ struct workload {
     _Atomic uint64_t n_fail;
     _Atomic uint64_t n_info;
     _Atomic uint64_t n_events;
+    _Atomic int64_t newest; /* revision told by an answer */
 };
 
 struct client {

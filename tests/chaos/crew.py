@@ -1,7 +1,7 @@
 """The clients of a round and the checkers of what they were told: two programs,
 build/rel/chaos/workload and build/rel/chaos/verify.
 
-workload tells four times a second how far it is; so the crew knows when the cluster takes
+workload tells ten times a second how far it is; so the crew knows when the cluster takes
 writes, and how long it did not.
 """
 
@@ -17,7 +17,8 @@ from setting import ROOT
 
 WORKLOAD = os.path.join(ROOT, "build", "rel", "chaos", "workload")
 VERIFY = os.path.join(ROOT, "build", "rel", "chaos", "verify")
-PROGRESS = re.compile(r"(\w+)=(\d+)")
+REPORT_MS = "100"
+PROGRESS = re.compile(r"(\d+) ok, (\d+) fail, (\d+) info, .* revision (\d+)")
 STOP_SECONDS = 20
 VERIFY_SECONDS = 600
 COUNTED = re.compile(r"(\d+) operations checked, (\d+) unknown")
@@ -27,30 +28,34 @@ class Crew:
     def __init__(self, endpoints, seed, folder):
         self.endpoints = ",".join(endpoints)
         self.folder = folder
-        self.progress = {"ops": 0, "writes": 0, "unknown": 0}
-        self.last_write = None  # when the last one was acknowledged
-        self.gap = 0.0          # longest time without one
+        self.operations = 0     # that ended, well or not
+        self.revision = 0       # the highest that an answer told: it grows with each write
+        self.last_write = None  # when it last grew
+        self.gap = 0.0          # longest time in which it did not
         self.lock = threading.Lock()
         os.makedirs(folder)
         self.errors = open(os.path.join(folder, "workload.stderr"), "wb")
         self.process = subprocess.Popen(
-            [WORKLOAD, "--endpoints", self.endpoints, "--seed", str(seed), "--history", folder],
+            [WORKLOAD, "--endpoints", self.endpoints, "--seed", str(seed), "--history", folder,
+             "--report-ms", REPORT_MS],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.errors, text=True)
         self.listener = threading.Thread(target=self.listen, daemon=True)
         self.listener.start()
 
     def listen(self):
         for line in self.process.stdout:
-            told = {name: int(value) for name, value in PROGRESS.findall(line)}
+            told = PROGRESS.search(line)
             with self.lock:
-                self.note(told)
+                *ended, revision = (int(number) for number in told.groups())
+                self.note(sum(ended), revision)
 
-    def note(self, told):
+    def note(self, operations, revision):
         now = time.monotonic()
-        if self.last_write is None or told["writes"] > self.progress["writes"]:
+        if self.last_write is None or revision > self.revision:
             self.last_write = now
         self.gap = max(self.gap, now - self.last_write)
-        self.progress = told
+        self.operations = operations
+        self.revision = revision
 
     def forget_gap(self):
         with self.lock:
@@ -58,16 +63,16 @@ class Crew:
 
     def wait_writes(self, more, seconds):
         """Until that many more writes were acknowledged."""
-        goal = self.progress["writes"] + more
+        goal = self.revision + more
         deadline = time.monotonic() + seconds
-        while self.progress["writes"] < goal:
+        while self.revision < goal:
             if self.process.poll() is not None:
                 raise RuntimeError("the workload ended with exit code %s, see %s" % (
                     self.process.returncode, self.folder))
             if time.monotonic() > deadline:
                 raise Broken("after healing the cluster takes writes within %g s" % seconds,
                              "%d writes acknowledged meanwhile" % (
-                                 self.progress["writes"] - goal + more))
+                                 self.revision - goal + more))
             time.sleep(0.02)
 
     def pause(self):

@@ -24,10 +24,10 @@ class Broken(Exception):
 
 
 class Group:
-    def __init__(self, folder, size, server, options, has_clock=False, preload=""):
+    def __init__(self, folder, size, server, options, has_clock=False, planted=None):
         self.folder = folder
         self.extra = options
-        self.members = [Member(number + 1, folder, server, has_clock, preload)
+        self.members = [Member(number + 1, folder, server, has_clock, planted or {})
                         for number in range(size)]
 
     def make(self):

@@ -30,7 +30,7 @@ def replace(path, text):
 
 
 class Member:
-    def __init__(self, number, folder, server, has_clock, preload=""):
+    def __init__(self, number, folder, server, has_clock, planted):
         self.number = number
         self.name = "m%d" % number
         self.server = server
@@ -42,7 +42,7 @@ class Member:
         self.failpoint_path = os.path.join(folder, self.name + ".failpoints")
         self.clock_path = os.path.join(folder, self.name + ".clock")
         self.has_clock = has_clock and bool(FAKETIME)
-        self.preload = preload
+        self.planted = planted
         self.process = None
         self.paused = False
         self.allowed = {}  # fault: what the last log line of an end by itself must tell
@@ -74,8 +74,8 @@ class Member:
 
     def variables(self):
         """Of its environment, beside ours."""
-        found = {"KVD_FAILPOINT_FILE": self.failpoint_path}
-        preloaded = [self.preload] if self.preload else []
+        found = dict(self.planted, KVD_FAILPOINT_FILE=self.failpoint_path)
+        preloaded = [found["LD_PRELOAD"]] if "LD_PRELOAD" in found else []
         if self.has_clock:
             preloaded += FAKETIME[:1]
             found.update({"FAKETIME_TIMESTAMP_FILE": self.clock_path,
@@ -179,3 +179,4 @@ class Member:
     def close(self):
         self.kill()
         self.disk.remove()
+        self.place.remove()

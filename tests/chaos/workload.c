@@ -8,8 +8,9 @@
  * client; `verify` judges it. The cluster must be empty at the start, and be left alone
  * by all others: the checkers want to know of every write.
  *
- * Every few seconds (--report N; 0: never) a line on the standard output says how many
- * operations there were. The exit code is 0, unless the history could not be written. */
+ * Every few seconds (--report-ms N; 0: never) a line on the standard output says how many
+ * operations there were, and the highest revision that an answer told. The exit code is
+ * 0, unless the history could not be written. */
 #include <errno.h>
 #include <inttypes.h>
 #include <popt.h>
@@ -35,7 +36,7 @@ struct settings {
     char *history;
     long long seed;
     int seconds;
-    int report;
+    int report_ms;
     int rate;
     int timeout_ms;
     int compact_ms;
@@ -76,7 +77,7 @@ static int read_options(struct settings *s, int argc, const char **argv)
         {"history", 0, POPT_ARG_STRING, &s->history, 0, "where it is written", "DIR"},
         {"seed", 0, POPT_ARG_LONGLONG, &s->seed, 0, "of the choices", "S"},
         {"seconds", 0, POPT_ARG_INT, &s->seconds, 0, "to run; 0: until SIGTERM", "N"},
-        {"report", 0, POPT_ARG_INT, &s->report, 0, "seconds between two lines", "N"},
+        {"report-ms", 0, POPT_ARG_INT, &s->report_ms, 0, "between two lines", "N"},
         {"rate", 0, POPT_ARG_INT, &s->rate, 0, "KV operations a second", "N"},
         {"timeout-ms", 0, POPT_ARG_INT, &s->timeout_ms, 0, "of a call", "N"},
         {"compact-ms", 0, POPT_ARG_INT, &s->compact_ms, 0,
@@ -192,11 +193,11 @@ static void dismiss(struct crew *crew)
 
 static void report(const struct workload *workload, uint64_t from)
 {
-    printf("%.0f s: %" PRIu64 " ok, %" PRIu64 " fail, %" PRIu64 " info, %" PRIu64
-           " events\n",
+    printf("%.1f s: %" PRIu64 " ok, %" PRIu64 " fail, %" PRIu64 " info, %" PRIu64
+           " events, revision %" PRId64 "\n",
            (double)(record_now() - from) / 1e9, atomic_load(&workload->n_ok),
            atomic_load(&workload->n_fail), atomic_load(&workload->n_info),
-           atomic_load(&workload->n_events));
+           atomic_load(&workload->n_events), atomic_load(&workload->newest));
     fflush(stdout);
 }
 
@@ -218,7 +219,7 @@ static void wait_for_end(const struct workload *workload, const struct settings 
         if (s->seconds > 0 && now > from + (uint64_t)s->seconds * 1000000000u) {
             break;
         }
-        if (s->report > 0 && now > told + (uint64_t)s->report * 1000000000u) {
+        if (s->report_ms > 0 && now > told + (uint64_t)s->report_ms * 1000000u) {
             report(workload, from);
             told = now;
         }
@@ -252,7 +253,7 @@ static void run(struct workload *workload, const struct settings *s)
 int main(int argc, char **argv)
 {
     struct settings settings = {.seed = 1,
-                                .report = 10,
+                                .report_ms = 10000,
                                 .rate = 500,
                                 .timeout_ms = 1500,
                                 .compact_ms = 15000,

@@ -79,6 +79,10 @@ class Place:
                       ("address", "add", self.address + "/24", "dev", "eth0")):
             command("ip", "-n", self.name, *words)
 
+    def remove(self):
+        """Nothing runs here any more."""
+        command("ip", "netns", "delete", self.name)
+
     def inside(self, words):
         """The command line that runs something here."""
         return ["nsenter", "--net=/run/netns/" + self.name, "--", *words]
