@@ -69,33 +69,34 @@ static bool before(const struct sim_event *a, const struct sim_event *b)
     return a->time < b->time || (a->time == b->time && a->sequence < b->sequence);
 }
 
+/* Both carry a hole to where the event belongs: half the copies of swapping. */
 static void sift_up(struct sim_event *heap, size_t i)
 {
-    while (i > 0 && before(&heap[i], &heap[(i - 1) / 2])) {
-        struct sim_event held = heap[i];
+    struct sim_event held = heap[i];
 
+    while (i > 0 && before(&held, &heap[(i - 1) / 2])) {
         heap[i] = heap[(i - 1) / 2];
-        heap[(i - 1) / 2] = held;
         i = (i - 1) / 2;
     }
+    heap[i] = held;
 }
 
 static void sift_down(struct sim_event *heap, size_t n)
 {
-    for (size_t i = 0;;) {
-        size_t child = 2 * i + 1;
-        struct sim_event held = heap[i];
+    struct sim_event held = heap[0];
+    size_t i = 0;
 
+    for (size_t child = 1; child < n; child = 2 * i + 1) {
         if (child + 1 < n && before(&heap[child + 1], &heap[child])) {
             child++;
         }
-        if (child >= n || !before(&heap[child], &heap[i])) {
-            return;
+        if (!before(&heap[child], &held)) {
+            break;
         }
         heap[i] = heap[child];
-        heap[child] = held;
         i = child;
     }
+    heap[i] = held;
 }
 
 void sim_world_at(struct sim_world *world, uint64_t time,
@@ -120,7 +121,9 @@ bool sim_world_step(struct sim_world *world, uint64_t limit)
     }
     event = world->heap[0];
     world->heap[0] = world->heap[--world->n_events];
-    sift_down(world->heap, world->n_events);
+    if (world->n_events > 0) {
+        sift_down(world->heap, world->n_events);
+    }
     world->now = event.time;
     world->steps++;
     sim_world_note(world, event.time);
