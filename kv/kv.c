@@ -221,6 +221,11 @@ void kv_set_plants(struct kv *kv, unsigned plants)
     kv->plants = plants;
 }
 
+void kv_set_lock_steps(struct kv *kv, size_t steps)
+{
+    kv->lock_steps = steps;
+}
+
 /* ---- what is applied ---- */
 
 uint64_t kv_applied_index(const struct kv *kv)

@@ -288,7 +288,12 @@ enum kv_plant {
     KV_PLANT_PROGRESS_AHEAD = 1 << 9, /* progress is told before the events */
     KV_PLANT_OLD_PREV_KV = 1 << 10,   /* the pair before is that of a revision earlier */
     KV_PLANT_OLD_FENCE = 1 << 6,      /* the token of a hold that is gone still counts */
+    KV_PLANT_ANY_OF_TOKEN = 1 << 11,  /* a token finds any of the holds that share it */
+    KV_PLANT_SEARCH_ORDER = 1 << 12,  /* deadlocks are sought in the order of memory */
 };
 void kv_set_plants(struct kv *kv, unsigned plants);
+
+/* For tests: so few holds are looked at for a deadlock; 0: LIMIT_LOCK_STEPS. */
+void kv_set_lock_steps(struct kv *kv, size_t steps);
 
 #endif

@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "kv/kv.h"
 #include "kv/lease.h"
 #include "kv/state.h"
 
@@ -425,6 +426,23 @@ void lock_note(struct kv *kv, struct key *key)
     }
 }
 
+/* What a token found once: of those that share it the one that came last into its lease,
+ * which is another one after a restart. */
+static struct lock_hold *last_of_token(struct lock_hold *first)
+{
+    struct lock_hold *found = first;
+
+    for (struct list *pos = first->place.next; pos != &first->line->holds;
+         pos = pos->next) {
+        struct lock_hold *hold = lock_hold_at(pos);
+
+        if (hold->token == first->token && hold->key->attached > found->key->attached) {
+            found = hold;
+        }
+    }
+    return found;
+}
+
 struct lock_hold *lock_of_token(const struct kv *kv, struct slice name, int64_t token)
 {
     const struct locks *locks = &kv->locks;
@@ -435,7 +453,7 @@ struct lock_hold *lock_of_token(const struct kv *kv, struct slice name, int64_t 
         struct lock_hold *hold = container_of(link, struct lock_hold, by_token);
 
         if (hold->token == token && slice_eq(lock_line_name(hold->line), name)) {
-            return hold;
+            return kv->plants & KV_PLANT_ANY_OF_TOKEN ? last_of_token(hold) : hold;
         }
     }
     return NULL;

@@ -132,7 +132,9 @@ static size_t holds_of(struct search *search, int64_t id, const struct lock_hold
             holds[n++] = hold;
         }
     }
-    qsort(holds, n, sizeof(holds[0]), compare_holds);
+    if (!(kv->plants & KV_PLANT_SEARCH_ORDER)) {
+        qsort(holds, n, sizeof(holds[0]), compare_holds);
+    }
     *out = holds;
     return n;
 }
@@ -262,7 +264,10 @@ const char *lock_cycle(struct kv *kv, const struct lock_line *line,
                        const Kvd__V1__AcquireRequest *req)
 {
     struct search search = {
-        .kv = kv, .asker = req->lease, .steps_left = LIMIT_LOCK_STEPS};
+        .kv = kv,
+        .asker = req->lease,
+        .steps_left = kv->lock_steps > 0 ? kv->lock_steps : LIMIT_LOCK_STEPS,
+    };
     const char *text = NULL;
 
     search.last = &search.first;

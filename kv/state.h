@@ -26,6 +26,7 @@ struct kv {
     bool in_batch; /* between kv_begin and kv_commit */
     bool pinned;   /* in a read transaction: see history_unpin */
     unsigned plants;
+    size_t lock_steps; /* see kv_set_lock_steps */
     struct db db; /* the writer, of the loop thread */
     struct meta meta;
     uint64_t committed; /* applied index of the last commit */

@@ -331,6 +331,11 @@ void node_set_watch_ring(struct node *node, size_t bytes)
     watch_set_ring(node->kv, bytes);
 }
 
+void node_set_lock_steps(struct node *node, size_t steps)
+{
+    kv_set_lock_steps(node->kv, steps);
+}
+
 /* ---- the end ---- */
 
 bool node_stopped(const struct node *node)

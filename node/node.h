@@ -46,7 +46,8 @@ void node_close(struct node *node);
 /* Planted bugs, for tests only: see raftlog_set_plants and kv_set_plants. */
 void node_set_plants(struct node *node, unsigned log_plants, unsigned kv_plants);
 
-/* For tests only: see watch_set_ring. */
+/* For tests only: see watch_set_ring, kv_set_lock_steps. */
 void node_set_watch_ring(struct node *node, size_t bytes);
+void node_set_lock_steps(struct node *node, size_t steps);
 
 #endif

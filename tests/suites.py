@@ -23,7 +23,7 @@ PLANTS = {
     "node": ("ack-before-fsync", "read-without-round", "apply-beyond-stored",
              "applied-outside-txn", "watch-loses", "watch-repeats", "progress-ahead",
              "old-prev-kv", "lease-early", "ttl-restarts", "early-renewal", "dead-waiter",
-             "out-of-line", "old-fence"),
+             "out-of-line", "old-fence", "any-of-token", "search-order"),
 }
 PLANT_SEEDS = "2000"
 

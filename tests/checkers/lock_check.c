@@ -5,35 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/decode.h"
+#include <xxhash.h>
+
 #include "base/check.h"
-#include "base/limits.h"
 #include "base/mem.h"
-#include "lock.pb-c.h"
 
-#define NEVER     INT64_MAX
-#define LINES_MAX 64
-#define KEY_MAX   160
-
-/* A key's life in a line. */
-struct hold {
-    uint32_t name;
-    uint32_t key;
-    enum lock_mode mode;
-    uint32_t slots;
-    int64_t lease;
-    int64_t token;   /* create revision */
-    int64_t granted; /* revision, or NEVER */
-    int64_t gone;    /* revision, or NEVER */
-};
-
-struct lines {
-    const struct chronicle *chronicle;
-    const struct cluster_track *track;
-    struct hold *holds; /* by token */
-    size_t n;
-    struct err *err;
-};
+#define TEXT_MAX 160
 
 /* ---- the record ---- */
 
@@ -55,176 +32,18 @@ void lock_log_close(struct lock_log *log)
     *log = (struct lock_log){0};
 }
 
-int64_t lock_count_holds(struct slice record)
-{
-    struct arena arena;
-    const Kvd__V1__LockRecord *message;
-    struct err err;
-    int64_t n;
-
-    arena_init(&arena, 1 * MIB);
-    message =
-        (const void *)api_decode(&kvd__v1__lock_record__descriptor, record, &arena, &err);
-    n = message != NULL ? (int64_t)message->n_holds : -1;
-    arena_close(&arena);
-    return n;
-}
-
-/* ---- the lines ---- */
-
-/* /lock/<name>/<hex lease>[.shared|.slots-N.<hold>], attached to that lease. */
-static bool parse(const struct chronicle *chronicle, const struct change *change,
-                  struct hold *out)
-{
-    struct slice bytes = chronicle_name(chronicle, change->key);
-    char text[KEY_MAX];
-    char *end;
-    uint64_t lease;
-
-    if (bytes.len >= sizeof(text)) {
-        return false;
-    }
-    memcpy(text, bytes.ptr, bytes.len);
-    text[bytes.len] = '\0';
-    if (strncmp(text, LOCK_PREFIX, strlen(LOCK_PREFIX)) != 0) {
-        return false;
-    }
-    *out = (struct hold){.key = change->key,
-                         .lease = change->lease,
-                         .token = change->create_revision,
-                         .granted = NEVER,
-                         .gone = NEVER};
-    out->name = (uint32_t)strtoul(text + strlen(LOCK_PREFIX), &end, 10);
-    if (*end != '/') {
-        return false;
-    }
-    lease = strtoull(end + 1, &end, 16);
-    if (strcmp(end, ".shared") == 0) {
-        out->mode = LOCK_SHARED;
-    } else if (sscanf(end, ".slots-%" SCNu32 ".", &out->slots) == 1) {
-        out->mode = LOCK_SLOTS;
-    }
-    return (int64_t)lease == change->lease && out->name < LINES_MAX;
-}
-
-static bool share(const struct hold *a, const struct hold *b)
-{
-    return a->mode == b->mode && a->mode != LOCK_EXCLUSIVE && a->slots == b->slots;
-}
-
-/* Whether a hold, in the line or at its end, is granted at a revision. */
-static bool is_granted_at(const struct lines *lines, const struct hold *hold,
-                          int64_t revision)
-{
-    uint32_t n = 0;
-
-    for (size_t i = 0; i < lines->n && lines->holds[i].token < hold->token; i++) {
-        const struct hold *before = &lines->holds[i];
-
-        if (before->name != hold->name || before->gone <= revision ||
-            before->token > revision) {
-            continue;
-        }
-        if (!share(before, hold)) {
-            return false;
-        }
-        n++;
-    }
-    return hold->mode != LOCK_SLOTS || n < hold->slots;
-}
-
-static void grant(struct lines *lines, uint32_t name, int64_t revision)
-{
-    for (size_t i = 0; i < lines->n; i++) {
-        struct hold *hold = &lines->holds[i];
-
-        if (hold->name == name && hold->gone == NEVER && hold->granted == NEVER &&
-            is_granted_at(lines, hold, revision)) {
-            hold->granted = revision;
-        }
-    }
-}
-
-static struct hold *find_live(struct lines *lines, uint32_t key)
-{
-    for (size_t i = lines->n; i > 0; i--) {
-        if (lines->holds[i - 1].key == key && lines->holds[i - 1].gone == NEVER) {
-            return &lines->holds[i - 1];
-        }
-    }
-    return NULL;
-}
-
-/* ---- circles ---- */
-
-/* The leases that this hold waits for, one step on: does one of them lead back? */
-static bool leads_to(const struct lines *lines, int64_t from, int64_t to, int depth)
-{
-    for (size_t i = 0; i < lines->n && depth < 16; i++) {
-        const struct hold *waiter = &lines->holds[i];
-
-        if (waiter->lease != from || waiter->gone != NEVER || waiter->granted != NEVER ||
-            waiter->mode == LOCK_SLOTS) {
-            continue;
-        }
-        for (size_t k = 0; k < i; k++) {
-            const struct hold *before = &lines->holds[k];
-
-            if (before->name != waiter->name || before->gone != NEVER ||
-                share(before, waiter) || before->lease == from) {
-                continue;
-            }
-            if (before->lease == to || leads_to(lines, before->lease, to, depth + 1)) {
-                return true;
-            }
-        }
-    }
-    return false;
-}
-
-static int add_hold(struct lines *lines, const struct hold *hold, int64_t revision)
-{
-    lines->holds[lines->n++] = *hold;
-    grant(lines, hold->name, revision);
-    if (leads_to(lines, hold->lease, hold->lease, 0)) {
-        return err_set(lines->err, ERR_CORRUPT,
-                       "lock %" PRIu32 ", revision %" PRId64 ": lease %" PRIx64
-                       " waits for itself in a circle",
-                       hold->name, revision, (uint64_t)hold->lease);
-    }
-    return 0;
-}
-
-static int build(struct lines *lines)
-{
-    const struct chronicle *chronicle = lines->chronicle;
-
-    lines->holds = mem_alloc((chronicle->n_changes + 1) * sizeof(*lines->holds));
-    for (size_t i = 0; i < chronicle->n_changes; i++) {
-        const struct change *change = &chronicle->changes[i];
-        struct hold *live = find_live(lines, change->key);
-        struct hold hold;
-
-        if (live != NULL && change->deleted) {
-            live->gone = change->revision;
-            grant(lines, live->name, change->revision);
-        } else if (live == NULL && !change->deleted && parse(chronicle, change, &hold) &&
-                   add_hold(lines, &hold, change->revision) != 0) {
-            return ERR_CORRUPT;
-        }
-    }
-    return 0;
-}
-
 /* ---- asks ---- */
 
-static const char *const verbs[] = {[LOCK_ACQUIRE] = "acquire",
-                                    [LOCK_ETCD_LOCK] = "lock",
-                                    [LOCK_ETCD_CAMPAIGN] = "campaign",
-                                    [LOCK_RELEASE] = "release",
-                                    [LOCK_WRITE] = "fenced write"};
+static const char *const verbs[] = {
+    [LOCK_ACQUIRE] = "acquire",        [LOCK_ETCD_LOCK] = "lock",
+    [LOCK_ETCD_CAMPAIGN] = "campaign", [LOCK_RELEASE] = "release",
+    [LOCK_WRITE] = "fenced write",     [LOCK_FORCE] = "release by force",
+    [LOCK_INSPECT] = "inspection",     [LOCK_LIST] = "list",
+    [LOCK_PROCLAIM] = "proclamation",  [LOCK_LEADER] = "question who leads",
+    [LOCK_OBSERVED] = "observation"};
 
-static int wrong(const struct lines *lines, const struct lock_ask *ask, const char *what)
+static int wrong(const struct lock_lines *lines, const struct lock_ask *ask,
+                 const char *what)
 {
     return err_set(lines->err, ERR_CORRUPT,
                    "lock %" PRIu32 ", client %" PRIu32 ", lease %" PRIx64
@@ -235,24 +54,13 @@ static int wrong(const struct lines *lines, const struct lock_ask *ask, const ch
                    ask->token, ask->holds, ask->place, what);
 }
 
-static const struct hold *find_token(const struct lines *lines, uint32_t name,
-                                     int64_t token)
-{
-    for (size_t i = 0; i < lines->n; i++) {
-        if (lines->holds[i].name == name && lines->holds[i].token == token) {
-            return &lines->holds[i];
-        }
-    }
-    return NULL;
-}
-
 /* The hold that an answer without a token can only mean: of that key, there at some
  * moment between question and answer. */
-static const struct hold *find_meant(const struct lines *lines,
-                                     const struct lock_ask *ask)
+static const struct line_hold *find_meant(const struct lock_lines *lines,
+                                          const struct lock_ask *ask)
 {
     for (size_t i = lines->n; i > 0; i--) {
-        const struct hold *hold = &lines->holds[i - 1];
+        const struct line_hold *hold = &lines->holds[i - 1];
 
         if (hold->key == ask->key &&
             cluster_track_born(lines->track, hold->token) <= ask->answered) {
@@ -262,12 +70,7 @@ static const struct hold *find_meant(const struct lines *lines,
     return NULL;
 }
 
-static uint64_t time_of(const struct lines *lines, int64_t revision)
-{
-    return revision == NEVER ? UINT64_MAX : cluster_track_born(lines->track, revision);
-}
-
-static int check_count(const struct lines *lines, const struct lock_ask *ask)
+static int check_count(const struct lock_lines *lines, const struct lock_ask *ask)
 {
     const struct change *change = chronicle_at(lines->chronicle, ask->key, ask->revision);
     int64_t holds = 0;
@@ -280,19 +83,19 @@ static int check_count(const struct lines *lines, const struct lock_ask *ask)
     return holds == ask->holds ? 0 : wrong(lines, ask, "another number of holds");
 }
 
-static int check_acquired(const struct lines *lines, const struct lock_ask *ask)
+static int check_acquired(const struct lock_lines *lines, const struct lock_ask *ask)
 {
-    const struct hold *hold = ask->verb == LOCK_ETCD_LOCK
-                                  ? find_meant(lines, ask)
-                                  : find_token(lines, ask->name, ask->token);
+    const struct line_hold *hold = ask->verb == LOCK_ETCD_LOCK
+                                       ? find_meant(lines, ask)
+                                       : lock_lines_find(lines, ask->name, ask->token);
 
     if (hold == NULL || hold->key != ask->key) {
         return wrong(lines, ask, "there is no such hold");
     }
-    if (time_of(lines, hold->granted) > ask->answered) {
+    if (lock_lines_time(lines, hold->granted) > ask->answered) {
         return wrong(lines, ask, "it was not its turn");
     }
-    if (time_of(lines, hold->gone) < ask->sent) {
+    if (lock_lines_time(lines, hold->gone) < ask->sent) {
         return wrong(lines, ask, "the hold was gone before");
     }
     if (ask->verb == LOCK_ETCD_CAMPAIGN) {
@@ -307,51 +110,67 @@ static int check_acquired(const struct lines *lines, const struct lock_ask *ask)
     return ask->verb == LOCK_ACQUIRE ? check_count(lines, ask) : 0;
 }
 
-static int check_not_acquired(const struct lines *lines, const struct lock_ask *ask)
+static int check_not_acquired(const struct lock_lines *lines, const struct lock_ask *ask)
 {
-    const struct hold at_end = {
-        .name = ask->name, .mode = ask->mode, .slots = ask->slots, .token = NEVER};
-    const struct hold *hold = find_meant(lines, ask);
+    const struct line_hold at_end = {
+        .name = ask->name, .mode = ask->mode, .slots = ask->slots, .token = LINES_NEVER};
+    const struct line_hold *hold = find_meant(lines, ask);
     uint32_t n = 0;
 
     if (!ask->try) {
-        if (hold != NULL && hold->granted != NEVER && hold->lease == ask->lease &&
-            time_of(lines, hold->gone) >= ask->answered &&
-            time_of(lines, hold->granted) <= ask->sent) {
+        if (hold != NULL && hold->granted != LINES_NEVER && hold->lease == ask->lease &&
+            lock_lines_time(lines, hold->gone) >= ask->answered &&
+            lock_lines_time(lines, hold->granted) <= ask->sent) {
             return wrong(lines, ask, "it was granted all the time");
         }
         return 0;
     }
     for (size_t i = 0; i < lines->n; i++) {
-        n += lines->holds[i].name == ask->name && lines->holds[i].gone > ask->revision &&
-             lines->holds[i].token <= ask->revision;
+        n += lines->holds[i].name == ask->name &&
+             line_hold_lives_at(&lines->holds[i], ask->revision);
     }
-    if (is_granted_at(lines, &at_end, ask->revision)) {
+    if (lock_lines_granted_at(lines, &at_end, ask->revision)) {
         return wrong(lines, ask, "it was free");
     }
     return n == ask->place ? 0 : wrong(lines, ask, "another place in the line");
 }
 
-static int check_circle(const struct lines *lines, const struct lock_ask *ask)
+static int check_circle(const struct lock_lines *lines, const struct lock_ask *ask)
 {
     for (size_t i = 0; i < lines->n; i++) {
-        const struct hold *hold = &lines->holds[i];
+        const struct line_hold *hold = &lines->holds[i];
 
         if (hold->lease == ask->lease && hold->name != ask->name &&
-            time_of(lines, hold->token) <= ask->answered &&
-            time_of(lines, hold->gone) >= ask->sent) {
+            lock_lines_time(lines, hold->token) <= ask->answered &&
+            lock_lines_time(lines, hold->gone) >= ask->sent) {
             return 0;
         }
     }
     return wrong(lines, ask, "a circle of one who holds nothing");
 }
 
-static int check_fenced_off(const struct lines *lines, const struct lock_ask *ask)
+/* The hold that a token meant from question to answer, or NULL: not one and the same. */
+static const struct line_hold *meant_all_the_time(const struct lock_lines *lines,
+                                                  const struct lock_ask *ask)
 {
-    const struct hold *hold = find_token(lines, ask->name, ask->token);
+    const struct line_hold *hold = lock_lines_find(lines, ask->name, ask->token);
 
-    if (hold != NULL && time_of(lines, hold->granted) < ask->sent &&
-        time_of(lines, hold->gone) > ask->answered) {
+    if (hold == NULL || lock_lines_time(lines, hold->token) >= ask->sent) {
+        return NULL;
+    }
+    for (; hold < lines->holds + lines->n && hold->token == ask->token; hold++) {
+        if (hold->name == ask->name && lock_lines_time(lines, hold->gone) >= ask->sent) {
+            return lock_lines_time(lines, hold->gone) > ask->answered ? hold : NULL;
+        }
+    }
+    return NULL;
+}
+
+static int check_fenced_off(const struct lock_lines *lines, const struct lock_ask *ask)
+{
+    const struct line_hold *hold = meant_all_the_time(lines, ask);
+
+    if (hold != NULL && lock_lines_time(lines, hold->granted) < ask->sent) {
         return wrong(lines, ask, "refused although the lock was held all the time");
     }
     return 0;
@@ -359,17 +178,147 @@ static int check_fenced_off(const struct lines *lines, const struct lock_ask *as
 
 /* At the revision of the answer, which may be older than the write: nothing was there to
  * be deleted. */
-static int check_let_through(const struct lines *lines, const struct lock_ask *ask)
+static int check_let_through(const struct lock_lines *lines, const struct lock_ask *ask)
 {
-    const struct hold *hold = find_token(lines, ask->name, ask->token);
+    const struct line_hold *hold =
+        lock_lines_find_at(lines, ask->name, ask->token, ask->revision);
 
-    if (hold == NULL || hold->granted > ask->revision || hold->gone <= ask->revision) {
+    if (hold == NULL || hold->granted > ask->revision) {
         return wrong(lines, ask, "let through although the lock was not held");
     }
     return 0;
 }
 
-static int check_ask(const struct lines *lines, const struct lock_ask *ask)
+/* At the revision of its answer the hold went away. */
+static int check_forced(const struct lock_lines *lines, const struct lock_ask *ask)
+{
+    const struct line_hold *hold =
+        lock_lines_find_at(lines, ask->name, ask->token, ask->revision - 1);
+
+    if (ask->outcome == LOCK_NOT) {
+        return meant_all_the_time(lines, ask) == NULL
+                   ? 0
+                   : wrong(lines, ask, "not found, although it was there all the time");
+    }
+    if (hold == NULL || hold->key != ask->key || hold->gone != ask->revision) {
+        return wrong(lines, ask, "it was not that hold that went away");
+    }
+    return 0;
+}
+
+/* ---- what is shown ---- */
+
+uint64_t lock_seen(uint64_t seen, uint32_t key, int64_t token, int64_t lease)
+{
+    int64_t numbers[] = {key, token, lease};
+
+    return XXH3_64bits_withSeed(numbers, sizeof(numbers), seen);
+}
+
+static int check_inspected(const struct lock_lines *lines, const struct lock_ask *ask)
+{
+    uint64_t seen = 0;
+    uint32_t holders = 0;
+    uint32_t waiting = 0;
+
+    for (size_t i = 0; i < lines->n; i++) {
+        const struct line_hold *hold = &lines->holds[i];
+
+        if (hold->name == ask->name && line_hold_lives_at(hold, ask->revision)) {
+            seen = lock_seen(seen, hold->key, hold->token, hold->lease);
+            holders += hold->granted <= ask->revision;
+            waiting += hold->granted > ask->revision;
+        }
+    }
+    if (holders != ask->holds || waiting != ask->place) {
+        return wrong(lines, ask, "others hold it, or wait for it");
+    }
+    return seen == ask->seen ? 0 : wrong(lines, ask, "the line was another one");
+}
+
+/* Of all lines: each with its first hold, in no order. */
+static int check_listed(const struct lock_lines *lines, const struct lock_ask *ask)
+{
+    uint64_t seen = 0;
+    uint32_t holders = 0;
+    uint32_t waiting = 0;
+
+    for (size_t i = 0; i < lines->n; i++) {
+        const struct line_hold *hold = &lines->holds[i];
+
+        if (line_hold_lives_at(hold, ask->revision)) {
+            holders += hold->granted <= ask->revision;
+            waiting += hold->granted > ask->revision;
+        }
+    }
+    for (uint32_t name = 0; name < LOCK_NAMES; name++) {
+        const struct line_hold *first = lock_lines_first(lines, name, ask->revision);
+
+        seen += first != NULL ? lock_seen(0, first->key, first->token, first->lease) : 0;
+    }
+    if (holders != ask->holds || waiting != ask->place || seen != ask->seen) {
+        return wrong(lines, ask, "the locks were others");
+    }
+    return 0;
+}
+
+/* ---- elections ---- */
+
+static int check_proclaimed(const struct lock_lines *lines, const struct lock_ask *ask)
+{
+    const struct change *change = chronicle_at(lines->chronicle, ask->key, ask->revision);
+
+    if (ask->outcome == LOCK_NOT) {
+        return meant_all_the_time(lines, ask) == NULL
+                   ? 0
+                   : wrong(lines, ask, "refused although it led all the time");
+    }
+    if (change == NULL || change->deleted || change->revision != ask->revision ||
+        change->create_revision != ask->token) {
+        return wrong(lines, ask, "nothing was proclaimed");
+    }
+    return 0;
+}
+
+/* The pair was that of a hold which was the first of its line then. */
+static bool led_at(const struct lock_lines *lines, const struct lock_ask *ask,
+                   int64_t revision)
+{
+    const struct line_hold *first = lock_lines_first(lines, ask->name, revision);
+    const struct change *change = chronicle_at(lines->chronicle, ask->key, revision);
+
+    return first != NULL && first->key == ask->key && first->token == ask->token &&
+           change != NULL && change->revision == ask->modified;
+}
+
+static int check_observed(const struct lock_lines *lines, const struct lock_ask *ask)
+{
+    return led_at(lines, ask, ask->revision)
+               ? 0
+               : wrong(lines, ask, "another one led, or with another value");
+}
+
+/* At one of the revisions between question and answer; the answer does not tell which. */
+static int check_leader(const struct lock_lines *lines, const struct lock_ask *ask)
+{
+    int64_t revision = lines->track->last;
+
+    for (; revision >= CHRONICLE_FIRST; revision--) {
+        bool before = lock_lines_time(lines, revision) < ask->sent;
+        bool after = lock_lines_time(lines, revision) > ask->answered;
+        bool none = lock_lines_first(lines, ask->name, revision) == NULL;
+
+        if (!after && (ask->outcome == LOCK_NOT ? none : led_at(lines, ask, revision))) {
+            return 0;
+        }
+        if (before) {
+            return wrong(lines, ask, "that was never so");
+        }
+    }
+    return ask->outcome == LOCK_NOT ? 0 : wrong(lines, ask, "nobody led yet");
+}
+
+static int check_ask(const struct lock_lines *lines, const struct lock_ask *ask)
 {
     switch (ask->verb) {
     case LOCK_ACQUIRE:
@@ -385,16 +334,28 @@ static int check_ask(const struct lines *lines, const struct lock_ask *ask)
     case LOCK_WRITE:
         return ask->outcome == LOCK_NOT ? check_fenced_off(lines, ask)
                                         : check_let_through(lines, ask);
+    case LOCK_FORCE:
+        return check_forced(lines, ask);
+    case LOCK_INSPECT:
+        return check_inspected(lines, ask);
+    case LOCK_LIST:
+        return check_listed(lines, ask);
+    case LOCK_PROCLAIM:
+        return check_proclaimed(lines, ask);
+    case LOCK_LEADER:
+        return check_leader(lines, ask);
+    case LOCK_OBSERVED:
+        return check_observed(lines, ask);
     }
     UNREACHABLE();
 }
 
 /* Every fenced write that is in the store, whether its answer came or not. */
-static int check_written(const struct lines *lines, const struct change *change)
+static int check_written(const struct lock_lines *lines, const struct change *change)
 {
     struct slice name = chronicle_name(lines->chronicle, change->key);
-    const struct hold *hold;
-    char text[KEY_MAX];
+    const struct line_hold *hold;
+    char text[TEXT_MAX];
     uint32_t lock;
     int64_t token;
 
@@ -406,9 +367,8 @@ static int check_written(const struct lines *lines, const struct change *change)
     if (sscanf(text, FENCED_PREFIX "%" SCNu32 " %" SCNd64, &lock, &token) != 2) {
         return 0;
     }
-    hold = find_token(lines, lock, token);
-    if (hold == NULL || hold->granted >= change->revision ||
-        hold->gone < change->revision) {
+    hold = lock_lines_find_at(lines, lock, token, change->revision - 1);
+    if (hold == NULL || hold->granted >= change->revision) {
         return err_set(lines->err, ERR_CORRUPT,
                        "lock %" PRIu32 ": revision %" PRId64
                        " was written under token %" PRId64 ", which did not hold it",
@@ -420,8 +380,8 @@ static int check_written(const struct lines *lines, const struct change *change)
 int lock_check(const struct chronicle *chronicle, const struct cluster_track *track,
                const struct lock_log *log, struct err *err)
 {
-    struct lines lines = {.chronicle = chronicle, .track = track, .err = err};
-    int rc = build(&lines);
+    struct lock_lines lines;
+    int rc = lock_lines_build(&lines, chronicle, track, !log->circles_happen, err);
 
     for (size_t i = 0; i < log->n && rc == 0; i++) {
         rc = log->asks[i].outcome != LOCK_OPEN ? check_ask(&lines, &log->asks[i]) : 0;
@@ -429,6 +389,6 @@ int lock_check(const struct chronicle *chronicle, const struct cluster_track *tr
     for (size_t i = 0; i < chronicle->n_changes && rc == 0; i++) {
         rc = check_written(&lines, &chronicle->changes[i]);
     }
-    free(lines.holds);
+    lock_lines_close(&lines);
     return rc;
 }

@@ -12,7 +12,7 @@
 #include "base/mem.h"
 #include "lock.pb-c.h"
 #include "rpc.pb-c.h"
-#include "tests/sim/lease_keeper.h"
+#include "tests/sim/lease_holder.h"
 #include "tests/sim/lock_requests.h"
 #include "tests/sim/sim_caller.h"
 #include "v3election.pb-c.h"
@@ -22,8 +22,6 @@
 #define FOREVER_MS      600000 /* a call that waits as long as it takes */
 #define TTL_MAX         6      /* s */
 #define NEGLECT_MS      8000
-#define SLOTS_NAME      50 /* the lock with slots */
-#define SLOTS           2
 #define HELD_MAX        2
 #define IDS_MAX         3
 #define USES_MAX        6 /* acts between acquire and release */
@@ -45,14 +43,10 @@ struct held {
 struct lock_client {
     struct lock_client_options o;
     struct sim_caller caller;
-    struct lease_keeper keeper;
+    struct lease_holder lease;
     struct arena arena;
     enum phase phase;
     bool stopping;
-    struct lease_life **lives; /* the newest one last */
-    size_t n_lives;
-    struct lease_life *life; /* NULL: there is no lease */
-    size_t lease_place;      /* of the grant or revoke under way */
     struct held held[HELD_MAX];
     size_t n_held;
     struct held wanted;
@@ -108,8 +102,8 @@ static struct lock_terms terms_of(const struct lock_client *client,
 {
     struct lock_terms terms = {.way = held->way,
                                .name = held->name,
-                               .slots = held->way == WAY_SLOTS ? SLOTS : 0,
-                               .lease = client->life->id,
+                               .slots = held->way == WAY_SLOTS ? LOCK_SLOTS_EACH : 0,
+                               .lease = client->lease.life->id,
                                .token = held->token};
 
     snprintf(terms.id, sizeof(terms.id), "c%" PRIu32 "-%" PRIu64, client->o.number, id);
@@ -125,62 +119,28 @@ static enum lock_mode mode_of(enum lock_way way)
 
 /* ---- the lease ---- */
 
-static void begin_life(struct lock_client *client)
-{
-    struct lease_life *life = mem_zero(sizeof(*life));
-
-    client->lives =
-        mem_grow(client->lives, (client->n_lives + 1) * sizeof(*client->lives));
-    client->lives[client->n_lives++] = life;
-    life->id = 0x5000000 + 0x10000 * (int64_t)client->o.number + (int64_t)client->n_lives;
-    life->ttl = (int64_t)between(client, 2, TTL_MAX);
-    life->client = 100 + client->o.number;
-    client->life = life;
-}
-
-static void grant(struct lock_client *client)
-{
-    Etcdserverpb__LeaseGrantRequest request = ETCDSERVERPB__LEASE_GRANT_REQUEST__INIT;
-
-    if (client->life == NULL) {
-        begin_life(client);
-    }
-    request.id = client->life->id;
-    request.ttl = client->life->ttl;
-    client->lease_place = lease_life_ask(client->life, LEASE_GRANT, now_ns(client));
-    sim_caller_call(&client->caller, "/etcdserverpb.Lease/LeaseGrant", &request.base,
-                    LOCK_REQUEST_MS);
-}
-
-static void revoke(struct lock_client *client)
-{
-    Etcdserverpb__LeaseRevokeRequest request = ETCDSERVERPB__LEASE_REVOKE_REQUEST__INIT;
-
-    request.id = client->life->id;
-    client->lease_place = lease_life_ask(client->life, LEASE_REVOKE, now_ns(client));
-    sim_caller_call(&client->caller, "/etcdserverpb.Lease/LeaseRevoke", &request.base,
-                    LOCK_REQUEST_MS);
-}
-
 static void granted(struct lock_client *client)
 {
-    struct lease_life *life = client->life;
-
-    for (size_t i = 0; i < life->n_asks; i++) {
-        life->asks[i].sent = life->asks[0].sent;
-        lease_life_answer(life, i, now_ns(client), LEASE_DONE);
-    }
-    lease_keeper_keep(&client->keeper, life, (uint64_t)life->ttl * 1000 / 3);
+    lease_holder_granted(&client->lease);
     client->phase = RESTING;
 }
 
 static void lose_lease(struct lock_client *client)
 {
-    lease_keeper_rest(&client->keeper);
-    client->keeper.gone = false;
-    client->life = NULL;
+    lease_holder_lose(&client->lease);
     client->n_held = 0;
     client->phase = client->stopping ? ENDED : LEASING;
+}
+
+/* The lease may be gone, or only the hold, by force: so it goes, too. */
+static void give_up(struct lock_client *client)
+{
+    if (client->phase == LEASING || client->phase == REVOKING) {
+        lose_lease(client);
+    } else {
+        client->n_held = 0;
+        client->phase = REVOKING;
+    }
 }
 
 /* ---- asks ---- */
@@ -196,7 +156,7 @@ static size_t note_ask(struct lock_client *client, enum lock_verb verb,
         .name = held->name,
         .mode = mode_of(held->way),
         .slots = terms.slots,
-        .lease = client->life->id,
+        .lease = client->lease.life->id,
         .try = client->wait_ms == 0,
         .sent = now_ns(client),
         .token = held->token,
@@ -249,6 +209,16 @@ static void write_fenced(struct lock_client *client)
     client->place = note_ask(client, LOCK_WRITE, held);
     client->written = lock_request_write(&client->caller, &terms, ++*client->o.next_value,
                                          between(client, 0, 99));
+}
+
+static void proclaim(struct lock_client *client)
+{
+    const struct held *held = &client->held[client->n_held - 1];
+    struct lock_terms terms = terms_of(client, held, held->ids[0]);
+
+    client->place = note_ask(client, LOCK_PROCLAIM, held);
+    client->written = &v3electionpb__proclaim_response__descriptor;
+    lock_request_proclaim(&client->caller, &terms, ++*client->o.next_value);
 }
 
 /* ---- answers ---- */
@@ -362,7 +332,7 @@ static void take_reply(struct lock_client *client, struct slice reply)
         granted(client);
         return;
     case REVOKING:
-        lease_life_answer(client->life, client->lease_place, now_ns(client), LEASE_DONE);
+        lease_holder_revoked(&client->lease);
         lose_lease(client);
         return;
     case ACQUIRING:
@@ -414,7 +384,7 @@ static void take_refusal(struct lock_client *client, int code, const char *text)
     } else if (client->phase == USING) {
         end_ask(client, LOCK_NOT);
         if (chance(client, 50)) {
-            lose_lease(client); /* it may as well be the lease: a new one */
+            give_up(client); /* it may as well be the lease: a new one */
         }
     } else if (client->phase == ACQUIRING && strstr(text, "deadlock") != NULL) {
         end_ask(client, LOCK_CIRCLE);
@@ -434,7 +404,10 @@ static void on_answered(void *owner, int code, const char *text, struct slice re
     } else if (code == GRPC_FAILED_PRECONDITION) {
         take_refusal(client, code, text);
     } else if (says_gone(code, text)) {
-        lose_lease(client);
+        if (client->phase == USING) {
+            end_ask(client, LOCK_NOT); /* a candidate that is none any more */
+        }
+        give_up(client);
     } else if (!is_retried(code, text)) {
         complain(client, code, text);
     }
@@ -456,7 +429,7 @@ static void pick_lock(struct lock_client *client)
         return;
     }
     client->wanted = (struct held){.way = way,
-                                   .name = way == WAY_SLOTS ? SLOTS_NAME : name,
+                                   .name = way == WAY_SLOTS ? LOCK_SLOTS_NAME : name,
                                    .ids = {++client->next_id},
                                    .n_ids = 1};
     client->wait_ms = dice < 25 ? 0 : dice < 50 ? (int64_t)between(client, 1, 3000) : -1;
@@ -464,7 +437,7 @@ static void pick_lock(struct lock_client *client)
     client->uses = (uint32_t)between(client, 0, USES_MAX);
     client->phase = ACQUIRING;
     if (chance(client, 10)) {
-        client->keeper.due_ms += NEGLECT_MS; /* its lease may die in the line */
+        client->lease.keeper.due_ms += NEGLECT_MS; /* its lease may die in the line */
     }
 }
 
@@ -497,6 +470,8 @@ static void use(struct lock_client *client)
         pick_lock(client);
     } else if (by_own_service(last) && last->n_ids < IDS_MAX && chance(client, 25)) {
         pick_again(client);
+    } else if (last->way == WAY_CAMPAIGN && chance(client, 50)) {
+        proclaim(client);
     } else if (client->held[0].token != 0 && last->token != 0) {
         write_fenced(client);
     } else {
@@ -508,10 +483,11 @@ static void act(struct lock_client *client)
 {
     switch (client->phase) {
     case LEASING:
-        if (client->stopping && client->life == NULL) {
+        if (client->stopping && client->lease.life == NULL) {
             client->phase = ENDED;
         } else {
-            grant(client);
+            lease_holder_grant(&client->lease, &client->caller,
+                               (int64_t)between(client, 2, TTL_MAX));
         }
         return;
     case RESTING:
@@ -531,7 +507,7 @@ static void act(struct lock_client *client)
         ask_for_release(client);
         return;
     case REVOKING:
-        revoke(client);
+        lease_holder_revoke(&client->lease, &client->caller);
         return;
     case ENDED:
         return;
@@ -548,33 +524,25 @@ struct lock_client *lock_client_open(const struct lock_client_options *options)
     client->o = *options;
     arena_init(&client->arena, 1 * MIB);
     sim_caller_open(&client->caller, &client->o.place, on_answered, client);
-    lease_keeper_open(&client->keeper, &client->o.place);
+    lease_holder_open(&client->lease, &client->o.place,
+                      0x5000000 + 0x10000 * (int64_t)client->o.number,
+                      100 + client->o.number);
     return client;
 }
 
 int lock_client_check(const struct lock_client *client, const struct lease_bounds *bounds,
                       struct err *err)
 {
-    int rc = 0;
-
-    for (size_t i = 0; i < client->n_lives && rc == 0; i++) {
-        rc = lease_check(bounds, client->lives[i], err);
-    }
-    return rc;
+    return lease_holder_check(&client->lease, bounds, err);
 }
 
 static void client_close(void *owner)
 {
     struct lock_client *client = owner;
 
-    lease_keeper_close(&client->keeper);
+    lease_holder_close(&client->lease);
     sim_caller_close(&client->caller);
     arena_close(&client->arena);
-    for (size_t i = 0; i < client->n_lives; i++) {
-        lease_life_close(client->lives[i]);
-        free(client->lives[i]);
-    }
-    free(client->lives);
     free(client);
 }
 
@@ -582,7 +550,7 @@ static void client_close(void *owner)
  * looked. */
 static bool notices(struct lock_client *client)
 {
-    return client->keeper.gone && client->life != NULL &&
+    return client->lease.keeper.gone && client->lease.life != NULL &&
            (client->phase != USING || client->uses == 0 || client->stopping);
 }
 
@@ -591,7 +559,7 @@ static void client_turn(void *owner)
     struct lock_client *client = owner;
 
     sim_caller_step(&client->caller);
-    lease_keeper_step(&client->keeper);
+    lease_keeper_step(&client->lease.keeper);
     for (int i = 0; i < 4 && sim_caller_ready(&client->caller) &&
                     now_ms(client) >= client->due_ms && client->phase != ENDED;
          i++) {
@@ -607,7 +575,7 @@ static uint64_t client_due_ms(void *owner)
 {
     const struct lock_client *client = owner;
     uint64_t caller = sim_caller_due_ms(&client->caller);
-    uint64_t due = lease_keeper_due_ms(&client->keeper);
+    uint64_t due = lease_keeper_due_ms(&client->lease.keeper);
 
     if (client->phase == ENDED) {
         return UINT64_MAX;
@@ -632,8 +600,8 @@ static const char *client_complaint(const void *owner)
 {
     const struct lock_client *client = owner;
 
-    if (client->keeper.complaint[0] != '\0') {
-        return client->keeper.complaint;
+    if (client->lease.keeper.complaint[0] != '\0') {
+        return client->lease.keeper.complaint;
     }
     return client->complaint[0] != '\0' ? client->complaint : NULL;
 }

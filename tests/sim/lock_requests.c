@@ -17,9 +17,9 @@ static ProtobufCBinaryData binary(const char *text)
     return (ProtobufCBinaryData){strlen(text), (uint8_t *)text};
 }
 
-static void name_text(const struct lock_terms *terms, char *text, size_t size)
+static void name_text(uint32_t name, char text[TEXT_MAX])
 {
-    snprintf(text, size, LOCK_PREFIX "%" PRIu32, terms->name);
+    snprintf(text, TEXT_MAX, LOCK_PREFIX "%" PRIu32, name);
 }
 
 size_t lock_terms_key(const struct lock_terms *terms, char *text, size_t size)
@@ -49,7 +49,7 @@ static void acquire(struct sim_caller *caller, const struct lock_terms *terms,
     Kvd__V1__AcquireRequest request = KVD__V1__ACQUIRE_REQUEST__INIT;
     char name[TEXT_MAX];
 
-    name_text(terms, name, sizeof(name));
+    name_text(terms->name, name);
     request.name = binary(name);
     request.lease = terms->lease;
     request.hold = (char *)terms->id;
@@ -69,7 +69,7 @@ static void etcd_lock(struct sim_caller *caller, const struct lock_terms *terms,
     V3lockpb__LockRequest request = V3LOCKPB__LOCK_REQUEST__INIT;
     char name[TEXT_MAX];
 
-    name_text(terms, name, sizeof(name));
+    name_text(terms->name, name);
     request.name = binary(name);
     request.lease = terms->lease;
     sim_caller_wait(caller, "/v3lockpb.Lock/Lock", &request.base, patience_ms);
@@ -81,7 +81,7 @@ static void etcd_campaign(struct sim_caller *caller, const struct lock_terms *te
     V3electionpb__CampaignRequest request = V3ELECTIONPB__CAMPAIGN_REQUEST__INIT;
     char name[TEXT_MAX];
 
-    name_text(terms, name, sizeof(name));
+    name_text(terms->name, name);
     request.name = binary(name);
     request.lease = terms->lease;
     request.value = binary("candidate");
@@ -115,7 +115,7 @@ static void release(struct sim_caller *caller, const struct lock_terms *terms)
     Kvd__V1__ReleaseRequest request = KVD__V1__RELEASE_REQUEST__INIT;
     char name[TEXT_MAX];
 
-    name_text(terms, name, sizeof(name));
+    name_text(terms->name, name);
     request.name = binary(name);
     request.lease = terms->lease;
     request.hold = (char *)terms->id;
@@ -132,19 +132,28 @@ static void etcd_unlock(struct sim_caller *caller, const struct lock_terms *term
     sim_caller_call(caller, "/v3lockpb.Lock/Unlock", &request.base, LOCK_REQUEST_MS);
 }
 
-static void etcd_resign(struct sim_caller *caller, const struct lock_terms *terms)
+/* The candidate in the terms; its texts are in buffers of the caller. */
+static V3electionpb__LeaderKey candidate(const struct lock_terms *terms,
+                                         char name[TEXT_MAX], char key[TEXT_MAX])
 {
-    V3electionpb__ResignRequest request = V3ELECTIONPB__RESIGN_REQUEST__INIT;
     V3electionpb__LeaderKey leader = V3ELECTIONPB__LEADER_KEY__INIT;
-    char name[TEXT_MAX];
-    char key[TEXT_MAX];
 
-    name_text(terms, name, sizeof(name));
-    lock_terms_key(terms, key, sizeof(key));
+    name_text(terms->name, name);
+    lock_terms_key(terms, key, TEXT_MAX);
     leader.name = binary(name);
     leader.key = binary(key);
     leader.rev = terms->token;
     leader.lease = terms->lease;
+    return leader;
+}
+
+static void etcd_resign(struct sim_caller *caller, const struct lock_terms *terms)
+{
+    V3electionpb__ResignRequest request = V3ELECTIONPB__RESIGN_REQUEST__INIT;
+    char name[TEXT_MAX];
+    char key[TEXT_MAX];
+    V3electionpb__LeaderKey leader = candidate(terms, name, key);
+
     request.leader = &leader;
     sim_caller_call(caller, "/v3electionpb.Election/Resign", &request.base,
                     LOCK_REQUEST_MS);
@@ -193,7 +202,7 @@ const ProtobufCMessageDescriptor *lock_request_write(struct sim_caller *caller,
     char key[TEXT_MAX];
     char text[TEXT_MAX];
 
-    name_text(terms, name, sizeof(name));
+    name_text(terms->name, name);
     snprintf(key, sizeof(key), FENCED_PREFIX "%" PRIu32, terms->name);
     snprintf(text, sizeof(text), "%" PRId64 " %" PRIu64, terms->token, value);
     fence.name = binary(name);
@@ -212,4 +221,76 @@ const ProtobufCMessageDescriptor *lock_request_write(struct sim_caller *caller,
         return &etcdserverpb__delete_range_response__descriptor;
     }
     return fenced_txn(caller, &fence, &put, dice < 80);
+}
+
+/* ---- elections ---- */
+
+void lock_request_proclaim(struct sim_caller *caller, const struct lock_terms *terms,
+                           uint64_t value)
+{
+    V3electionpb__ProclaimRequest request = V3ELECTIONPB__PROCLAIM_REQUEST__INIT;
+    char name[TEXT_MAX];
+    char key[TEXT_MAX];
+    char text[TEXT_MAX];
+    V3electionpb__LeaderKey leader = candidate(terms, name, key);
+
+    snprintf(text, sizeof(text), "%020" PRIu64, value);
+    request.leader = &leader;
+    request.value = binary(text);
+    sim_caller_call(caller, "/v3electionpb.Election/Proclaim", &request.base,
+                    LOCK_REQUEST_MS);
+}
+
+void lock_request_leader(struct sim_caller *caller, uint32_t name)
+{
+    V3electionpb__LeaderRequest request = V3ELECTIONPB__LEADER_REQUEST__INIT;
+    char text[TEXT_MAX];
+
+    name_text(name, text);
+    request.name = binary(text);
+    sim_caller_call(caller, "/v3electionpb.Election/Leader", &request.base,
+                    LOCK_REQUEST_MS);
+}
+
+void lock_request_observe(struct sim_rpc *rpc, uint32_t name)
+{
+    V3electionpb__LeaderRequest request = V3ELECTIONPB__LEADER_REQUEST__INIT;
+    char text[TEXT_MAX];
+
+    name_text(name, text);
+    request.name = binary(text);
+    sim_rpc_send(rpc, &request.base);
+    sim_rpc_send_no_more(rpc);
+}
+
+/* ---- of operators ---- */
+
+void lock_request_inspect(struct sim_caller *caller, uint32_t name)
+{
+    Kvd__V1__LockInspectRequest request = KVD__V1__LOCK_INSPECT_REQUEST__INIT;
+    char text[TEXT_MAX];
+
+    name_text(name, text);
+    request.name = binary(text);
+    sim_caller_call(caller, "/kvd.v1.Lock/Inspect", &request.base, LOCK_REQUEST_MS);
+}
+
+void lock_request_list(struct sim_caller *caller)
+{
+    Kvd__V1__LockListRequest request = KVD__V1__LOCK_LIST_REQUEST__INIT;
+
+    request.prefix = binary(LOCK_PREFIX);
+    sim_caller_call(caller, "/kvd.v1.Lock/List", &request.base, LOCK_REQUEST_MS);
+}
+
+void lock_request_force(struct sim_caller *caller, uint32_t name, int64_t token)
+{
+    Kvd__V1__ForceReleaseRequest request = KVD__V1__FORCE_RELEASE_REQUEST__INIT;
+    char text[TEXT_MAX];
+
+    name_text(name, text);
+    request.name = binary(text);
+    request.token = token;
+    request.reason = (char *)"simulated";
+    sim_caller_call(caller, "/kvd.v1.Lock/ForceRelease", &request.base, LOCK_REQUEST_MS);
 }

@@ -5,6 +5,9 @@
 #include "tests/checkers/lock_check.h"
 #include "tests/sim/sim_caller.h"
 
+#define LOCK_SLOTS_NAME 50 /* the lock with slots ... */
+#define LOCK_SLOTS_EACH 2  /* ... and how many it has */
+
 #define LOCK_REQUEST_MS 8000 /* an answer is waited for so long, but where a lock is */
 
 /* Of kvd's own service, but the last two. */
@@ -35,5 +38,19 @@ void lock_request_release(struct sim_caller *caller, const struct lock_terms *te
 const ProtobufCMessageDescriptor *lock_request_write(struct sim_caller *caller,
                                                      const struct lock_terms *terms,
                                                      uint64_t value, uint64_t dice);
+
+/* A candidate's new value, of its own. */
+void lock_request_proclaim(struct sim_caller *caller, const struct lock_terms *terms,
+                           uint64_t value);
+
+/* Who leads the election of that name. */
+void lock_request_leader(struct sim_caller *caller, uint32_t name);
+
+/* On a stream that was begun: the only message of an observer, and that no more come. */
+void lock_request_observe(struct sim_rpc *rpc, uint32_t name);
+
+void lock_request_inspect(struct sim_caller *caller, uint32_t name);
+void lock_request_list(struct sim_caller *caller);
+void lock_request_force(struct sim_caller *caller, uint32_t name, int64_t token);
 
 #endif

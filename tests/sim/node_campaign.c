@@ -32,6 +32,8 @@ static const struct {
     {"dead-waiter", 0, KV_PLANT_DEAD_WAITER, MIX_LOCKS},
     {"out-of-line", 0, KV_PLANT_OUT_OF_LINE, MIX_LOCKS},
     {"old-fence", 0, KV_PLANT_OLD_FENCE, MIX_LOCKS},
+    {"any-of-token", 0, KV_PLANT_ANY_OF_TOKEN, MIX_LOCKS},
+    {"search-order", 0, KV_PLANT_SEARCH_ORDER, MIX_CIRCLES},
 };
 
 struct campaign {

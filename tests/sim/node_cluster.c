@@ -130,6 +130,7 @@ void node_member_start(struct node_member *member)
     node_set_plants(member->node, member->cluster->log_plants,
                     member->cluster->kv_plants);
     node_set_watch_ring(member->node, member->cluster->watch_ring);
+    node_set_lock_steps(member->node, member->cluster->lock_steps);
     sim_host_run(member->host, &program, member);
 }
 

@@ -33,6 +33,7 @@ struct node_cluster {
     unsigned log_plants; /* see raftlog_set_plants */
     unsigned kv_plants;  /* see kv_set_plants */
     size_t watch_ring;   /* bytes; see watch_set_ring */
+    size_t lock_steps;   /* see kv_set_lock_steps */
     uint64_t drift_ppm;  /* no member's clock gains or loses more */
     struct cluster_track track;
     uint64_t starts;

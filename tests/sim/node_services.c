@@ -8,6 +8,9 @@
 #include "tests/sim/chronicler.h"
 #include "tests/sim/lease_client.h"
 #include "tests/sim/lock_client.h"
+#include "tests/sim/lock_hand.h"
+#include "tests/sim/lock_observer.h"
+#include "tests/sim/lock_reader.h"
 #include "tests/sim/watch_client.h"
 
 #define CHRONICLER_HOST 45
@@ -96,16 +99,63 @@ static void start_leases(struct services *services)
     }
 }
 
+/* Those around the clients of locks. */
+static void start_lookers(struct services *services, uint32_t n_names)
+{
+    uint64_t n_hands =
+        services->mix == MIX_CIRCLES ? 2 : sim_rng_between(&services->rng, 0, 2);
+
+    for (uint64_t i = 0; i < n_hands; i++) {
+        struct lock_hand_options options = {
+            .number = (uint32_t)i,
+            .chronicle = &services->chronicle,
+            .log = &services->locks,
+            .next_value = services->next_value,
+            .n_names = n_names,
+            .act_ms_max = sim_rng_between(&services->rng, 50, 1000),
+        };
+        struct services_actor *actor = add_actor(services, &options.place);
+
+        run_actor(actor, &lock_hand_actor, lock_hand_open(&options));
+    }
+    if (sim_rng_chance(&services->rng, 500000)) {
+        struct lock_reader_options options = {
+            .chronicle = &services->chronicle,
+            .log = &services->locks,
+            .n_names = n_names,
+            .act_ms_max = sim_rng_between(&services->rng, 50, 1000),
+        };
+        struct services_actor *actor = add_actor(services, &options.place);
+
+        run_actor(actor, &lock_reader_actor, lock_reader_open(&options));
+    }
+    if (sim_rng_chance(&services->rng, 500000)) {
+        struct lock_observer_options options = {
+            .chronicle = &services->chronicle,
+            .log = &services->locks,
+            .n_names = n_names,
+            .stay_ms_max = sim_rng_between(&services->rng, 100, 6000),
+        };
+        struct services_actor *actor = add_actor(services, &options.place);
+
+        run_actor(actor, &lock_observer_actor, lock_observer_open(&options));
+    }
+}
+
 static void start_locks(struct services *services)
 {
     static const uint32_t chances[] = {
-        [MIX_ANY] = 500000, [MIX_WATCHES] = 0, [MIX_LOCKS] = 1000000};
+        [MIX_ANY] = 500000, [MIX_LOCKS] = 1000000, [MIX_CIRCLES] = 1000000};
+    bool circles = services->mix == MIX_CIRCLES; /* long, through many locks */
     uint64_t n = sim_rng_chance(&services->rng, chances[services->mix])
                      ? sim_rng_between(&services->rng, 2, 5)
                      : 0;
-    uint32_t n_names = (uint32_t)sim_rng_between(&services->rng, 1, 3);
-    bool greedy = sim_rng_chance(&services->rng, 500000);
+    uint32_t n_names = (uint32_t)sim_rng_between(&services->rng, circles ? 3 : 1, 3);
+    bool greedy = circles || sim_rng_chance(&services->rng, 500000);
 
+    if (n > 0) {
+        start_lookers(services, n_names);
+    }
     for (uint64_t i = 0; i < n; i++) {
         struct lock_client_options options = {
             .number = (uint32_t)i,
@@ -125,8 +175,8 @@ static void start_locks(struct services *services)
 static void start_watchers(struct services *services)
 {
     uint64_t n = services->mix == MIX_WATCHES ? 3
-                 : services->mix == MIX_LOCKS ? 0
-                                              : sim_rng_between(&services->rng, 0, 3);
+                 : services->mix == MIX_ANY   ? sim_rng_between(&services->rng, 0, 3)
+                                              : 0;
 
     for (uint64_t i = 0; i < n; i++) {
         struct watch_client_options options = {
@@ -293,6 +343,9 @@ static int check_actor(const struct services *services,
     }
     if (actor->kind == &lock_client_actor) {
         return lock_client_check(actor->owner, &bounds, err);
+    }
+    if (actor->kind == &lock_hand_actor) {
+        return lock_hand_check(actor->owner, &bounds, err);
     }
     return watches(actor) ? watch_client_check(actor->owner, err) : 0;
 }

@@ -351,6 +351,7 @@ static void start_clients(struct run *run)
 static void start_services(struct run *run)
 {
     run->services = (struct services){.world = run->world,
+                                      .locks = run->services.locks,
                                       .cluster = &run->cluster,
                                       .rng = sim_rng_split(&run->rng),
                                       .addresses = run->addresses,
@@ -528,6 +529,10 @@ static void set_up(struct run *run)
     }
     if (sim_rng_chance(&run->rng, 700000)) {
         run->cluster.watch_ring = KIB * sim_rng_between(&run->rng, 1, 32);
+    }
+    if (run->options->mix == MIX_CIRCLES || sim_rng_chance(&run->rng, 300000)) {
+        run->cluster.lock_steps = sim_rng_between(&run->rng, 20, 80);
+        run->services.locks.circles_happen = true;
     }
     if (sim_rng_chance(&run->rng, 400000)) {
         node_cluster_drift(&run->cluster, DRIFT_PPM);

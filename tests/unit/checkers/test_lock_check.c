@@ -294,3 +294,124 @@ Test(lock_check, circle_that_was_let_in_is_found)
 
     cr_assert(strstr(reason(), "waits for itself in a circle"));
 }
+
+/* Two holds of one lease that one txn made, the later key first; returns the token. */
+static int64_t come_together(int64_t lease)
+{
+    static const char *const suffixes[] = {".shared", ""};
+
+    for (size_t i = 0; i < 2; i++) {
+        struct change put = {.key = key_of(lease, suffixes[i]),
+                             .create_revision = chronicle.last + 1,
+                             .version = 1,
+                             .lease = lease,
+                             .value = slice_of("ab" + i, 1)};
+
+        chronicle_add(&chronicle, &put);
+    }
+    return end_revision();
+}
+
+static void add_forced(int64_t token, int64_t revision, uint32_t key)
+{
+    add((struct lock_ask){.verb = LOCK_FORCE,
+                          .outcome = LOCK_DONE,
+                          .key = key,
+                          .answered = (uint64_t)revision * TIME_S + 1,
+                          .revision = revision,
+                          .token = token});
+}
+
+Test(lock_check, forced_release_takes_the_first_of_those_that_share_a_token)
+{
+    int64_t token = come_together(LOCK_HAND_LEASES);
+    int64_t first = go(LOCK_HAND_LEASES, "");
+
+    add_forced(token, first, key_of(LOCK_HAND_LEASES, ""));
+    add_forced(token, go(LOCK_HAND_LEASES, ".shared"),
+               key_of(LOCK_HAND_LEASES, ".shared"));
+    cr_assert_str_eq(reason(), "");
+}
+
+Test(lock_check, forced_release_of_another_of_those_that_share_a_token_is_found)
+{
+    int64_t token = come_together(LOCK_HAND_LEASES);
+
+    add_forced(token, go(LOCK_HAND_LEASES, ".shared"),
+               key_of(LOCK_HAND_LEASES, ".shared"));
+    cr_assert(strstr(reason(), "not that hold that went away"));
+}
+
+static struct lock_ask inspected(int64_t revision, uint32_t holders, uint32_t waiting)
+{
+    return (struct lock_ask){.verb = LOCK_INSPECT,
+                             .outcome = LOCK_DONE,
+                             .answered = (uint64_t)revision * TIME_S + 1,
+                             .revision = revision,
+                             .holds = holders,
+                             .place = waiting};
+}
+
+Test(lock_check, line_as_it_was_passes_and_in_another_order_is_found)
+{
+    int64_t a = come(1, "");
+    int64_t b = come(2, "");
+    struct lock_ask ask = inspected(b, 1, 1);
+
+    ask.seen = lock_seen(lock_seen(0, key_of(1, ""), a, 1), key_of(2, ""), b, 2);
+    add(ask);
+    cr_assert_str_eq(reason(), "");
+
+    history.asks[0].seen =
+        lock_seen(lock_seen(0, key_of(2, ""), b, 2), key_of(1, ""), a, 1);
+    cr_assert(strstr(reason(), "the line was another one"));
+}
+
+Test(lock_check, line_with_other_holders_is_found)
+{
+    come(1, "");
+    add(inspected(come(2, ""), 2, 0));
+
+    cr_assert(strstr(reason(), "others hold it"));
+}
+
+Test(lock_check, leader_is_who_is_first_at_some_time_of_the_question)
+{
+    int64_t a = come(1, "");
+    int64_t b = come(2, "");
+    int64_t gone = go(1, "");
+    struct lock_ask ask = {.verb = LOCK_LEADER,
+                           .outcome = LOCK_DONE,
+                           .key = key_of(1, ""),
+                           .sent = (uint64_t)b * TIME_S + 1,
+                           .answered = (uint64_t)gone * TIME_S + 1,
+                           .token = a,
+                           .modified = a};
+
+    add(ask);
+    cr_assert_str_eq(reason(), "");
+
+    history.asks[0].sent = (uint64_t)(gone + 1) * TIME_S; /* too late for it */
+    history.asks[0].answered = history.asks[0].sent + 1;
+    cr_assert(strstr(reason(), "that was never so"));
+}
+
+Test(lock_check, observed_leader_with_an_old_value_is_found)
+{
+    int64_t a = come(1, "");
+    struct change put = {.key = key_of(1, ""),
+                         .create_revision = a,
+                         .version = 2,
+                         .lease = 1,
+                         .value = slice_str("v")};
+
+    chronicle_add(&chronicle, &put);
+    add((struct lock_ask){.verb = LOCK_OBSERVED,
+                          .outcome = LOCK_DONE,
+                          .key = key_of(1, ""),
+                          .revision = end_revision(),
+                          .token = a,
+                          .modified = a});
+
+    cr_assert(strstr(reason(), "or with another value"));
+}
