@@ -136,10 +136,14 @@ static void act_message(struct raftlog *log, const struct raft_message *message)
                       message->append_entries.n_entries);
         break;
     case RAFT_APPEND_ENTRIES_RESULT:
-        put_append_result(log, message);
+        if (!log->quiet) {
+            put_append_result(log, message);
+        }
         break;
     case RAFT_REQUEST_VOTE:
-        put_vote_request(log, message);
+        if (!core_barred(log)) {
+            put_vote_request(log, message);
+        }
         break;
     case RAFT_REQUEST_VOTE_RESULT:
         put_vote_result(log, message);
@@ -378,6 +382,11 @@ bool core_settled(const struct raftlog *log)
     return guard_settled(&log->guard, &log->raft, store_term_of(log->store, log->commit));
 }
 
+bool core_barred(const struct raftlog *log)
+{
+    return log->rest != 0;
+}
+
 uint64_t core_leader(const struct raftlog *log)
 {
     switch (log->role) {
@@ -386,7 +395,11 @@ uint64_t core_leader(const struct raftlog *log)
     case RAFTLOG_CANDIDATE:
         return 0;
     case RAFTLOG_FOLLOWER:
-        return log->raft.follower_state.current_leader.id;
+        /* libraft forgets the leader when it campaigns, which a barred member does not.
+         */
+        return core_barred(log) && failover_now_ms(log) >= raft_timeout(&log->raft)
+                   ? 0
+                   : log->raft.follower_state.current_leader.id;
     }
     return 0;
 }

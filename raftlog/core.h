@@ -62,6 +62,8 @@ struct raftlog {
     struct raft_buffer configuration; /* as in entry 1 */
 
     enum raftlog_role role;
+    unsigned rest;             /* enum raftlog_rest */
+    bool quiet;                /* the leader gets no answer in this step */
     uint64_t lead_term;        /* the last term this member led */
     uint64_t commit;           /* committed as far as known; never decreases */
     uint64_t taken;            /* given out by raftlog_next */
@@ -109,6 +111,9 @@ uint64_t core_stored(const struct raftlog *log);
 
 /* A committed entry of this leader's own term exists: reads are safe. */
 bool core_settled(const struct raftlog *log);
+
+/* This member must not become leader: it asks for no votes. */
+bool core_barred(const struct raftlog *log);
 
 /* The leader as known here, or 0. */
 uint64_t core_leader(const struct raftlog *log);

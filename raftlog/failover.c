@@ -45,7 +45,10 @@ void failover_alive(struct raftlog *log, uint64_t member)
 
 void failover_permit(const struct raftlog *log, struct raft_request_vote *vote)
 {
-    if (log->failover.gone != 0 && core_leader(log) == log->failover.gone) {
+    bool gone = log->failover.gone != 0 && core_leader(log) == log->failover.gone;
+    bool forgotten = log->role == RAFTLOG_FOLLOWER && core_leader(log) == 0;
+
+    if (gone || forgotten) {
         vote->disrupt_leader = true;
     }
 }
@@ -53,7 +56,7 @@ void failover_permit(const struct raftlog *log, struct raft_request_vote *vote)
 /* With entries on the way to the disk libraft would only start its timer anew. */
 static bool can_try(const struct raftlog *log)
 {
-    return log->failover.gone != 0 && log->failover.tries > 0 &&
+    return log->failover.gone != 0 && log->failover.tries > 0 && !core_barred(log) &&
            log->raft.last_stored == store_last_index(log->store);
 }
 

@@ -31,7 +31,8 @@ void failover_refused(struct raftlog *log, uint64_t member);
 /* The member is there: its link is up, or it leads. */
 void failover_alive(struct raftlog *log, uint64_t member);
 
-/* Lets a vote be granted that libraft would refuse because of the leader that died. */
+/* Lets a vote be granted that libraft would refuse because of the leader that died, or
+ * that a member which does not campaign has not heard of for an election timeout. */
 void failover_permit(const struct raftlog *log, struct raft_request_vote *vote);
 
 /* Moves libraft's clock when it is this member's turn; before its timer is looked at. */

@@ -25,8 +25,8 @@ int files_fail(struct err *err, int rc, const char *what, const char *path)
     if (rc == -ENOSPC || rc == -EDQUOT) {
         return err_set(
             err, ERR_FULL,
-            "%s %s: the disk is full; make room on it and start again, nothing "
-            "that was acknowledged is lost",
+            "%s %s: the disk is full; make room on it, nothing that was acknowledged "
+            "is lost",
             what, path);
     }
     return err_set(err, ERR_IO, "%s %s: %s", what, path, strerror(-rc));
@@ -114,7 +114,7 @@ int files_sync(struct env *env, struct disk_file *file, const char *path,
     uint64_t took = env_mono_ns(env) - began;
 
     if (rc < 0) {
-        return files_fail(err, rc, "fdatasync", path);
+        return err_set(err, ERR_IO, "fdatasync %s: %s", path, strerror(-rc));
     }
     files_tally_add(tally, &(struct files_tally){.syncs = 1, .ns = took, .max_ns = took});
     return 0;
@@ -124,5 +124,5 @@ int files_sync_dir(struct disk *disk, const char *path, struct err *err)
 {
     int rc = disk->ops->sync_dir(disk, path);
 
-    return rc < 0 ? files_fail(err, rc, "fsync", path) : 0;
+    return rc < 0 ? err_set(err, ERR_IO, "fsync %s: %s", path, strerror(-rc)) : 0;
 }

@@ -23,7 +23,8 @@ struct files_tally {
 
 void files_tally_add(struct files_tally *sum, const struct files_tally *more);
 
-/* Sets err from a negative errno: ERR_FULL when the disk is full, otherwise ERR_IO. */
+/* Sets err from a negative errno: ERR_FULL when the disk is full, which may be tried
+ * again when there is room, otherwise ERR_IO. */
 int files_fail(struct err *err, int rc, const char *what, const char *path);
 
 /* Writes everything, however short the single writes are. */
@@ -39,11 +40,12 @@ int files_read(struct disk *disk, struct disk_file *file, const char *path, void
 int files_load(struct disk *disk, const char *path, size_t size_max, uint8_t **out,
                size_t *len, struct err *err);
 
-/* One fdatasync, timed. */
+/* One fdatasync, timed. A failed one is ERR_IO whatever the reason: what was written
+ * before may be gone, and must not be synced again. */
 int files_sync(struct env *env, struct disk_file *file, const char *path,
                struct files_tally *tally, struct err *err);
 
-/* Makes the names in a directory durable. */
+/* Makes the names in a directory durable; fails likewise. */
 int files_sync_dir(struct disk *disk, const char *path, struct err *err);
 
 #endif

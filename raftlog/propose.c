@@ -87,7 +87,7 @@ int raftlog_propose(struct raftlog *log, struct slice payload, uint64_t *index)
     struct raftlog_entry entry = {.type = RAFTLOG_COMMAND, .payload = payload};
     struct propose *propose = &log->propose;
 
-    if (log->role != RAFTLOG_LEADER) {
+    if (log->role != RAFTLOG_LEADER || log->rest & RAFTLOG_REST_ENTRIES) {
         return ERR_NOT_LEADER;
     }
     if (payload.len > LIMIT_ENTRY_BYTES) {

@@ -220,10 +220,15 @@ void raftlog_close(struct raftlog *log)
 /* ---- use ---- */
 
 /* libraft's timer may lie in the past although nothing is to be done: at most once a
- * millisecond. */
+ * millisecond. For a follower it means to campaign. */
 static uint64_t timer_ms(const struct raftlog *log)
 {
-    uint64_t timer = failover_mono_ms(log, raft_timeout(&log->raft));
+    uint64_t timer;
+
+    if (log->role == RAFTLOG_FOLLOWER && core_barred(log)) {
+        return UINT64_MAX;
+    }
+    timer = failover_mono_ms(log, raft_timeout(&log->raft));
 
     return timer > log->timer_ms ? timer : log->timer_ms + 1;
 }
@@ -242,6 +247,9 @@ void raftlog_turn(struct raftlog *log)
     }
     readindex_turn(log);
     truncate_turn(log);
+    if (!(log->rest & RAFTLOG_REST_ENTRIES)) {
+        store_retry(log->store);
+    }
     store_flush(log->store);
     replicate_turn(log);
     outbox_flush(&log->outbox, log->events, log->owner);
@@ -258,6 +266,9 @@ uint64_t raftlog_deadline_ms(const struct raftlog *log)
 
     if (log->dirty) {
         return 0;
+    }
+    if (!(log->rest & RAFTLOG_REST_ENTRIES) && store_deadline_ms(log->store) < first) {
+        first = store_deadline_ms(log->store);
     }
     return failover < first ? failover : first;
 }
@@ -302,6 +313,11 @@ void raftlog_durable(struct raftlog *log, uint64_t index)
     }
 }
 
+void raftlog_rest(struct raftlog *log, unsigned rest)
+{
+    log->rest = rest;
+}
+
 void raftlog_link_changed(struct raftlog *log, uint64_t member, bool up)
 {
     struct peer *peer = core_find_peer(log, member);
@@ -339,6 +355,9 @@ void raftlog_get_status(const struct raftlog *log, struct raftlog_status *out)
         .transferee = log->role == RAFTLOG_LEADER ? raft_transferee(&log->raft) : 0,
         .ready = core_settled(log),
         .log_bytes = stats.bytes,
+        .segment_bytes = stats.segment,
+        .writing_ms = stats.writing_ms,
+        .waits_for_room = stats.waits,
         .fsyncs = stats.fsyncs,
         .fsync_ns = stats.fsync_ns,
         .fsync_max_ns = stats.fsync_max_ns,

@@ -152,6 +152,19 @@ void raftlog_install(struct raftlog *log, uint64_t index, uint64_t term,
  * LIMIT_LOG_HOLD_STREAM bytes. 0: nobody does. */
 void raftlog_hold(struct raftlog *log, uint64_t index);
 
+/* ---- trouble with the disk ---- */
+
+/* What a member does less than its part, a bit set. */
+enum raftlog_rest {
+    /* It asks for no votes, and lets itself not be made leader; it still gives votes,
+     * also against a leader that it has not heard of for an election timeout. */
+    RAFTLOG_REST_VOTES = 1 << 0,
+    /* It takes no entries, neither proposals (ERR_NOT_LEADER) nor those of the leader,
+     * whom it does not answer then: he sends them again. */
+    RAFTLOG_REST_ENTRIES = 1 << 1,
+};
+void raftlog_rest(struct raftlog *log, unsigned rest);
+
 /* Linearizable read gate, on any member. Embedded in the caller's struct; raftlog's from
  * submit until done runs (inside raftlog_turn or raftlog_applied, never inside
  * raftlog_read). rc: 0 - the state applied now may be read; ERR_CANCELED - the leader
@@ -187,6 +200,9 @@ struct raftlog_status {
     uint64_t transferee;    /* this member hands its leadership to; 0: to nobody */
     bool ready;             /* leads and has committed an entry of its own term */
     uint64_t log_bytes;     /* on disk */
+    uint64_t segment_bytes; /* what the next file of the log takes */
+    uint64_t writing_ms;    /* the disk has been at a write for so long; 0: at none */
+    bool waits_for_room;    /* a write found the disk full, and is tried again */
     uint64_t fsyncs;        /* since open */
     uint64_t fsync_ns;      /* sum of their times */
     uint64_t fsync_max_ns;

@@ -115,6 +115,16 @@ static bool take_entries(struct raftlog *log, const Kvd__Peer__AppendEntries *ap
     return true;
 }
 
+/* No room for them: who leads is taken note of, but not what he sends. The commit index
+ * must not pass what he has just said to be the same in both logs. */
+static void leave_entries(struct raft_append_entries *append)
+{
+    append->n_entries = 0;
+    if (append->leader_commit > append->prev_log_index) {
+        append->leader_commit = append->prev_log_index;
+    }
+}
+
 static bool receive_append(struct raftlog *log, struct peer *peer,
                            const ProtobufCMessage *frame)
 {
@@ -123,6 +133,7 @@ static bool receive_append(struct raftlog *log, struct peer *peer,
     struct pending pending = {.raft = log->entries_raft,
                               .full = log->entries_full,
                               .n = (unsigned)append->n_entries};
+    bool full = log->rest & RAFTLOG_REST_ENTRIES && append->n_entries > 0;
 
     if (append->term == 0 || append->term > INDEX_MAX ||
         append->prev_log_index > INDEX_MAX || append->leader_commit > INDEX_MAX ||
@@ -140,10 +151,15 @@ static bool receive_append(struct raftlog *log, struct peer *peer,
         .entries = log->entries_raft,
         .n_entries = (unsigned)append->n_entries,
     };
+    if (full) {
+        leave_entries(&message.append_entries);
+    }
     if (!guard_admit(&log->guard, &log->raft, &message)) {
         return false;
     }
+    log->quiet = full;
     core_receive_append(log, &message, &pending);
+    log->quiet = false;
     if (core_leader(log) == peer->id && append->term == log->raft.current_term) {
         failover_alive(log, peer->id);
         truncate_heard(log, append->truncate_to);
@@ -192,6 +208,9 @@ static bool receive_timeout_now(struct raftlog *log, struct peer *peer,
 
     if (timeout->term == 0 || timeout->term > INDEX_MAX) {
         return false;
+    }
+    if (core_barred(log)) {
+        return true; /* he will find another one */
     }
     message.timeout_now = (struct raft_timeout_now){
         .term = timeout->term,

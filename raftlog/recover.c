@@ -255,12 +255,13 @@ static int make_first(struct recovery *r, uint64_t segment_bytes, struct err *er
     struct step step = {.kind = STEP_ROLL,
                         .roll = {.header = {.first = r->vote->state.anchor_index + 1},
                                  .size = segment_bytes}};
+    size_t done = 0;
     uint32_t salt;
 
     env_random(r->env, &salt, sizeof(salt));
     step.roll.header.salt = salt;
     layout_roll(r->layout, &step.roll.header);
-    return writer_run(r->writer, &step, 1, r->tally, err);
+    return writer_run(r->writer, &step, 1, &done, r->tally, err);
 }
 
 static int repair(struct recovery *r, bool found, uint64_t segment_bytes, struct err *err)

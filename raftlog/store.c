@@ -15,6 +15,7 @@
 
 #include "base/check.h"
 #include "base/limits.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "raftlog/cache.h"
 #include "raftlog/layout.h"
@@ -31,6 +32,7 @@ struct batch {
     struct step *steps;
     size_t n;
     size_t room;
+    size_t done;   /* carried out: all, unless there was no room */
     uint64_t last; /* stored when this batch is done */
     size_t bytes;  /* of records */
     uint64_t submitted_ms;
@@ -62,7 +64,11 @@ struct store {
 
     struct batch batches[2];
     struct batch *gathering;
-    struct batch *writing; /* NULL: the lane has nothing of ours */
+    struct batch *writing; /* NULL: nothing is under way */
+    bool on_lane;          /* and the lane has it */
+    uint64_t on_lane_ms;   /* since then */
+    bool waits;            /* the last try found no room */
+    uint64_t retry_ms;     /* the next one, unless it is on the lane */
     bool flush_wanted;
     struct writer writer; /* the lane's while there is a batch being written */
 
@@ -114,11 +120,21 @@ static void batch_run(struct env_job *job)
 {
     struct batch *batch = container_of(job, struct batch, job);
 
-    batch->rc = writer_run(&batch->store->writer, batch->steps, batch->n, &batch->tally,
-                           &batch->err);
+    batch->rc = writer_run(&batch->store->writer, batch->steps, batch->n, &batch->done,
+                           &batch->tally, &batch->err);
 }
 
 static void submit(struct store *store);
+
+/* Nothing is lost and nobody was told: the batch goes on where it stopped. */
+static void wait_for_room(struct store *store, const struct err *err)
+{
+    if (!store->waits) {
+        log_warn("the log waits for room on the disk", LOG_TEXT("error", err->text));
+    }
+    store->waits = true;
+    store->retry_ms = env_mono_ms(store->env) + LIMIT_LOG_RETRY_MS;
+}
 
 static void batch_done(struct env_job *job)
 {
@@ -126,6 +142,12 @@ static void batch_done(struct env_job *job)
     struct store *store = batch->store;
     bool moved = batch->last > store->stored;
 
+    store->on_lane = false;
+    if (batch->rc == ERR_FULL && !store->dead) {
+        wait_for_room(store, &batch->err);
+        return;
+    }
+    store->waits = false;
     batch_clear(batch);
     files_tally_add(&store->tally, &batch->tally);
     store->writing = NULL;
@@ -148,6 +170,14 @@ static void batch_done(struct env_job *job)
     }
 }
 
+static void put_on_lane(struct store *store, struct batch *batch)
+{
+    store->on_lane = true;
+    store->on_lane_ms = env_mono_ms(store->env);
+    batch->job = (struct env_job){.run = batch_run, .done = batch_done};
+    env_submit(store->env, ENV_LANE_LOG, &batch->job);
+}
+
 static void submit(struct store *store)
 {
     struct batch *batch = store->gathering;
@@ -162,8 +192,8 @@ static void submit(struct store *store)
     batch->last = layout_last(&store->layout);
     batch->submitted_ms = env_mono_ms(store->env);
     batch->tally = (struct files_tally){0};
-    batch->job = (struct env_job){.run = batch_run, .done = batch_done};
-    env_submit(store->env, ENV_LANE_LOG, &batch->job);
+    batch->done = 0;
+    put_on_lane(store, batch);
 }
 
 /* ---- open and close ---- */
@@ -243,7 +273,7 @@ bool store_is_dead(const struct store *store)
 
 bool store_idle(const struct store *store)
 {
-    return store->writing == NULL && !store->spare.busy;
+    return !store->on_lane && !store->spare.busy;
 }
 
 static void stop_reading(struct store *store)
@@ -460,6 +490,18 @@ void store_flush(struct store *store)
     }
 }
 
+void store_retry(struct store *store)
+{
+    if (!store->dead && env_mono_ms(store->env) >= store_deadline_ms(store)) {
+        put_on_lane(store, store->writing);
+    }
+}
+
+uint64_t store_deadline_ms(const struct store *store)
+{
+    return store->waits && !store->on_lane ? store->retry_ms : UINT64_MAX;
+}
+
 /* Whether the anchor's entry is the one that the log has there. */
 static bool holds_anchor(const struct store *store, const struct store_anchor *anchor)
 {
@@ -632,6 +674,9 @@ void store_get_stats(const struct store *store, struct store_stats *out)
 
     *out = (struct store_stats){
         .bytes = store->layout.bytes,
+        .segment = store->segment_bytes,
+        .writing_ms = store->on_lane ? env_mono_ms(store->env) - store->on_lane_ms : 0,
+        .waits = store->waits,
         .fsyncs = store->tally.syncs,
         .fsync_ns = store->tally.ns,
         .fsync_max_ns = store->tally.max_ns,

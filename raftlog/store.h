@@ -3,8 +3,9 @@
  * Happy path: store_open reads and verifies everything, repairing a torn tail; append
  * requests gather in memory and store_flush submits them as one job on the log lane: one
  * group write and one fdatasync; when the job is done, stored moves on. What can fail: a
- * corrupt record in the middle (open refuses, naming file, offset and remedy); any error
- * of write or fdatasync ends the member with one line (env_fatal), since an fsync that
+ * corrupt record in the middle (open refuses, naming file, offset and remedy); a disk
+ * without room (the batch is kept, and tried again by store_retry); any other error of
+ * write or fdatasync ends the member with one line (env_fatal), since an fsync that
  * failed must never be retried. Where env_fatal returns, in the simulation, the store
  * does nothing any more: stored_index stands still, store_get gives entries without
  * payload.
@@ -75,6 +76,12 @@ void store_truncate_suffix(struct store *store, uint64_t index);
  * is submitted by itself when that one is done. */
 void store_flush(struct store *store);
 
+/* What could not be written for want of room is tried again, if some time has passed. */
+void store_retry(struct store *store);
+
+/* env_mono_ms at which store_retry has something to do, or UINT64_MAX. */
+uint64_t store_deadline_ms(const struct store *store);
+
 /* Bytes appended that are not yet stored. A follower should take no more entries above
  * LIMIT_UNCOMMITTED_BYTES; the store itself bears LIMIT_LOG_GATHER. */
 size_t store_backlog(const struct store *store);
@@ -99,7 +106,10 @@ void store_get(struct store *store, uint64_t index, struct raftlog_entry *out);
 void store_release(struct store *store);
 
 struct store_stats {
-    uint64_t bytes; /* of the log, zeros ahead not counted */
+    uint64_t bytes;      /* of the log, zeros ahead not counted */
+    uint64_t segment;    /* what a new segment takes of the disk */
+    uint64_t writing_ms; /* the write under way has taken so long; 0: none is */
+    bool waits;          /* for room on the disk */
     uint64_t fsyncs;
     uint64_t fsync_ns;
     uint64_t fsync_max_ns;

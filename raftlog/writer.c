@@ -4,7 +4,9 @@
 #include "raftlog/writer.h"
 
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/check.h"
 #include "base/failpoint.h"
 #include "base/mem.h"
 
@@ -56,7 +58,7 @@ static int sync_file(struct writer *writer, struct files_tally *tally, struct er
 
     writer->dirty = false;
     if (rc < 0) {
-        return files_fail(err, rc, "fdatasync", writer->path);
+        return err_set(err, ERR_IO, "fdatasync %s: %s", writer->path, strerror(-rc));
     }
     rc = files_sync(writer->env, writer->file, writer->path, tally, err);
     FAILPOINT(LOG_SYNCED);
@@ -66,7 +68,8 @@ static int sync_file(struct writer *writer, struct files_tally *tally, struct er
 /* Has the file at least this big, durably: a record written behind the durable end could
  * be on disk and yet not in the file after a crash, and come to light when the file grows
  * again. For the same reason the rest of the last block is overwritten: what a file
- * system shows there is not always zeros. */
+ * system shows there is not always zeros. A file that could grow only in part is as
+ * before, so that the next try finds the same last block. */
 static int grow(struct writer *writer, uint64_t size, struct files_tally *tally,
                 struct err *err)
 {
@@ -85,7 +88,9 @@ static int grow(struct writer *writer, uint64_t size, struct files_tally *tally,
     rc = FAILPOINT_RC(LOG_GROW);
     rc = rc < 0 ? rc : disk->ops->allocate(writer->file, size);
     if (rc < 0) {
-        return files_fail(err, rc, "allocate", writer->path);
+        int back = disk->ops->truncate(writer->file, (uint64_t)now);
+
+        return files_fail(err, back < 0 ? back : rc, "allocate", writer->path);
     }
     rest = BLOCK_SIZE - (uint64_t)now % BLOCK_SIZE;
     rest = rest < size - (uint64_t)now ? rest : size - (uint64_t)now;
@@ -107,7 +112,8 @@ static int run_write(struct writer *writer, const struct step *step, struct err 
     return rc;
 }
 
-/* A file with a header, durable under its spare name. */
+/* A file with a header, durable under its spare name. Where there is no room for it, what
+ * there is of it goes. */
 static int make_segment(struct writer *writer, const struct step *step, const char *path,
                         struct disk_file **out, struct files_tally *tally,
                         struct err *err)
@@ -132,6 +138,9 @@ static int make_segment(struct writer *writer, const struct step *step, const ch
     }
     if (rc < 0) {
         disk->ops->close(file);
+        if (rc == ERR_FULL && !step->roll.made_ahead) {
+            disk->ops->unlink(disk, path);
+        }
         return rc;
     }
     *out = file;
@@ -192,7 +201,8 @@ static int run_cut(struct writer *writer, const struct step *step,
     return rc;
 }
 
-/* The anchor may be of an entry that this batch writes, so that one comes first. */
+/* The anchor may be of an entry that this batch writes, so that one comes first. The vote
+ * file has its room: for it a full disk is an error like any other. */
 static int run_anchor(struct writer *writer, const struct step *step,
                       struct files_tally *tally, struct err *err)
 {
@@ -204,7 +214,7 @@ static int run_anchor(struct writer *writer, const struct step *step,
                     : vote_set_anchor(writer->vote, step->anchor, tally, err);
     }
     FAILPOINT(LOG_ANCHORED);
-    return rc;
+    return rc == ERR_FULL ? ERR_IO : rc;
 }
 
 static int run_unlink(struct writer *writer, const struct step *step, struct err *err)
@@ -225,33 +235,35 @@ static int run_unlink(struct writer *writer, const struct step *step, struct err
     return rc;
 }
 
-int writer_run(struct writer *writer, const struct step *steps, size_t n,
+static int run_step(struct writer *writer, const struct step *step,
+                    struct files_tally *tally, struct err *err)
+{
+    switch (step->kind) {
+    case STEP_WRITE:
+        return run_write(writer, step, err);
+    case STEP_ROLL:
+        return run_roll(writer, step, tally, err);
+    case STEP_GROW:
+        return grow(writer, step->size, tally, err);
+    case STEP_CUT:
+        return run_cut(writer, step, tally, err);
+    case STEP_ANCHOR:
+        return run_anchor(writer, step, tally, err);
+    case STEP_UNLINK:
+    case STEP_REMOVE:
+        return run_unlink(writer, step, err);
+    }
+    UNREACHABLE();
+}
+
+int writer_run(struct writer *writer, const struct step *steps, size_t n, size_t *done,
                struct files_tally *tally, struct err *err)
 {
     int rc = 0;
 
-    for (size_t i = 0; i < n && rc == 0; i++) {
-        switch (steps[i].kind) {
-        case STEP_WRITE:
-            rc = run_write(writer, &steps[i], err);
-            break;
-        case STEP_ROLL:
-            rc = run_roll(writer, &steps[i], tally, err);
-            break;
-        case STEP_GROW:
-            rc = grow(writer, steps[i].size, tally, err);
-            break;
-        case STEP_CUT:
-            rc = run_cut(writer, &steps[i], tally, err);
-            break;
-        case STEP_ANCHOR:
-            rc = run_anchor(writer, &steps[i], tally, err);
-            break;
-        case STEP_UNLINK:
-        case STEP_REMOVE:
-            rc = run_unlink(writer, &steps[i], err);
-            break;
-        }
+    while (*done < n && rc == 0) {
+        rc = run_step(writer, &steps[*done], tally, err);
+        *done += rc == 0;
     }
     if (rc == 0 && writer->dirty) {
         rc = sync_file(writer, tally, err);

@@ -3,7 +3,9 @@
  * file names.
  *
  * Happy path: writer_open on the last segment; writer_run for each batch. What can fail:
- * the disk; the batch then ends there, the process stops, and nothing is tried again.
+ * the disk; the batch then ends there and the process stops. Only a step for which there
+ * was no room (ERR_FULL) may be tried again, later, with those behind it: each of these
+ * can be run twice. A sync that failed is never tried again.
  *
  * Every step leaves files that can be recovered, wherever a crash comes.
  *
@@ -89,8 +91,9 @@ char *writer_spare_path(const char *log_dir, uint64_t number);
 void writer_init(struct writer *writer, struct env *env, struct vote *vote,
                  const char *log_dir);
 
-/* Runs on the log lane, or before there is one. */
-int writer_run(struct writer *writer, const struct step *steps, size_t n,
+/* Runs the steps from *done on, which counts those that are done. On the log lane, or
+ * before there is one. */
+int writer_run(struct writer *writer, const struct step *steps, size_t n, size_t *done,
                struct files_tally *tally, struct err *err);
 
 /* Opens the last segment, cuts it at offset when something unfinished is behind it, has

@@ -53,6 +53,7 @@
 #define LIMIT_SPARE_STEP        (1 * MIB)   /* zeros written ahead in one go */
 #define LIMIT_LOG_WINDOW        (256 * KIB) /* one block of the log's cache */
 #define LIMIT_LOG_GATHER        (512 * MIB) /* appended and not yet on disk */
+#define LIMIT_LOG_RETRY_MS      100         /* between tries to write on a full disk */
 #define LIMIT_LOG_STEPS         65536       /* writes and cuts of one batch */
 #define LIMIT_ANCHOR_CONFIG     4000        /* encoded configuration in the vote file */
 #define LIMIT_CHUNK_BYTES       (1 * MIB)   /* entries in one AppendEntries */

@@ -88,6 +88,23 @@ static inline void rig_settle(struct rig *rig)
     }
 }
 
+/* Until what found the disk full is written; false when nothing did. */
+static inline bool rig_wait_for_room(struct rig *rig)
+{
+    uint64_t due_ms = store_deadline_ms(rig->store);
+    bool waited = due_ms != UINT64_MAX;
+
+    while (due_ms != UINT64_MAX && rig->fatal[0] == '\0') {
+        while (sim_world_now(rig->world) < due_ms * 1000000) {
+            sim_world_step(rig->world, due_ms * 1000000);
+        }
+        store_retry(rig->store);
+        rig_settle(rig);
+        due_ms = store_deadline_ms(rig->store);
+    }
+    return waited;
+}
+
 static inline int rig_open_at(struct rig *rig, const char *dir)
 {
     rig->fatal[0] = '\0';

@@ -399,7 +399,15 @@ Test(store, failed_sync_ends_the_member_and_nothing_is_tried_again)
     cr_assert_eq(sim_disk_calls(rig.sim), calls);
 }
 
-Test(store, full_disk_is_told_by_its_own_sentence)
+static bool waits_for_room(void)
+{
+    struct store_stats stats;
+
+    store_get_stats(rig.store, &stats);
+    return stats.waits;
+}
+
+Test(store, a_write_without_room_is_kept_and_tried_again)
 {
     rig_settle(&rig);
     rig_append(&rig, 1, 1);
@@ -407,7 +415,72 @@ Test(store, full_disk_is_told_by_its_own_sentence)
     store_flush(rig.store);
     rig_settle(&rig);
 
-    cr_assert(strstr(rig.fatal, "the disk is full") != NULL, "%s", rig.fatal);
+    cr_assert_str_empty(rig.fatal);
+    cr_assert(waits_for_room());
+    cr_assert_eq(store_stored_index(rig.store), 0);
+    store_retry(rig.store);
+    cr_assert(store_idle(rig.store), "it is not time yet");
+
+    rig_wait_for_room(&rig);
+    cr_assert_not(waits_for_room());
+    cr_assert_eq(store_stored_index(rig.store), 1);
+    rig_check(&rig, 1, 1);
+}
+
+/* A batch with a step of every kind, of which the n-th call finds the disk full. True
+ * when that ended the member. */
+static bool run_without_room(uint64_t n, unsigned *waited)
+{
+    rig.payload_len = 3000;
+    rig_append_stored(&rig, 1, 100, 1);
+    store_truncate_suffix(rig.store, 60);
+    for (uint64_t index = 60; index <= 90; index++) {
+        rig.payload_len = index == 70 ? 100 * KIB : 3000;
+        rig_append(&rig, index, 2);
+    }
+    store_truncate_prefix(rig.store, &(struct store_anchor){.index = 30, .term = 1});
+    sim_disk_fail_after(rig.sim, n, -ENOSPC);
+    store_flush(rig.store);
+    rig_settle(&rig);
+    if (waits_for_room()) {
+        *waited += 1;
+        rig_wait_for_room(&rig);
+    }
+    return rig.fatal[0] != '\0';
+}
+
+static void check_what_was_written(void)
+{
+    cr_assert_eq(store_first_index(rig.store), 31);
+    cr_assert_eq(store_last_index(rig.store), 90);
+    for (uint64_t index = 31; index <= 90; index++) {
+        rig.payload_len = index == 70 ? 100 * KIB : 3000;
+        rig_check(&rig, index, index < 60 ? 1 : 2);
+    }
+}
+
+Test(store, only_a_sync_and_the_vote_file_do_not_survive_a_full_disk)
+{
+    unsigned waited = 0;
+    unsigned ended = 0;
+
+    for (uint64_t n = 0; n < 50; n++) {
+        if (run_without_room(n, &waited)) {
+            ended++;
+            cr_assert(strstr(rig.fatal, "sync") != NULL ||
+                          strstr(rig.fatal, RIG_DIR "/vote") != NULL,
+                      "%s", rig.fatal);
+        } else {
+            cr_assert_eq(store_stored_index(rig.store), 90, "call %lu", (unsigned long)n);
+            sim_disk_fail_after(rig.sim, UINT32_MAX, -EIO); /* never */
+            reopen();
+            check_what_was_written();
+        }
+        rig_close(&rig);
+        set_up();
+    }
+    cr_assert_gt(waited, 5);
+    cr_assert_gt(ended, 5);
 }
 
 Test(store, failed_vote_ends_the_member)

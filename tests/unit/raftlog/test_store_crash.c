@@ -30,6 +30,7 @@ struct model {
     uint64_t old_vote;
     uint64_t next_term; /* for new entries: a term never comes twice at an index */
     struct sim_rng rng;
+    bool waited; /* for room on the disk */
 };
 
 static struct model m;
@@ -77,6 +78,7 @@ static void settle(void)
     }
     store_flush(m.rig.store);
     rig_settle(&m.rig);
+    m.waited |= rig_wait_for_room(&m.rig);
     if (!dead()) {
         cr_assert_eq(store_stored_index(m.rig.store), newest()->last);
         forget_states();
@@ -211,6 +213,7 @@ static void recover_after(uint64_t stored)
 static void begin(uint64_t seed)
 {
     m.n = 1;
+    m.waited = false;
     memset(&m.states[0], 0, sizeof(m.states[0]));
     m.term = m.vote = m.old_term = m.old_vote = 0;
     m.next_term = 1;
@@ -259,7 +262,7 @@ static void script(void)
     settle();
 }
 
-/* Runs the script until arm's failure strikes; false when it got through. */
+/* Runs the script until arm's failure strikes; false when it got through without. */
 static bool interrupted(uint64_t seed, uint64_t calls, bool power, int error)
 {
     uint64_t stored = 0;
@@ -274,7 +277,7 @@ static bool interrupted(uint64_t seed, uint64_t calls, bool power, int error)
     if (rig_open(&m.rig) == 0) {
         script();
         stored = store_stored_index(m.rig.store);
-        struck = dead();
+        struck = dead() || m.waited;
     } else {
         struck = true;
     }
