@@ -15,6 +15,7 @@ enum checkpoint_state {
     CHECKPOINT_IDLE,
     CHECKPOINT_RUNNING, /* on the work lane */
     CHECKPOINT_RAN,     /* the writer has to finish it */
+    CHECKPOINT_HELD,    /* none may run: the database file is being copied */
     CHECKPOINT_NSTATES,
 };
 
@@ -27,6 +28,9 @@ struct checkpoint {
     int frames_before; /* by the pass before */
     int n_passes;      /* of the one under way */
     int frames_start;  /* length of the WAL at which the next one starts */
+    bool seen;         /* one ran since open: what is left in the WAL is known */
+    int frames_moved;  /* by all passes; more than the WAL has: it began anew */
+    int patience;      /* frames that the writer moves at most for a hold */
     uint64_t n;        /* finished */
 };
 
@@ -36,5 +40,10 @@ void checkpoint_close(struct kv *kv);
 
 /* Starts one when the WAL is long, finishes one that ran. Not inside a batch. */
 void checkpoint_step(struct kv *kv);
+
+/* Brings all of the WAL into the database file, which then stays as it is until
+ * checkpoint_release. False: not yet, call again in a later turn. Not inside a batch. */
+bool checkpoint_hold(struct kv *kv);
+void checkpoint_release(struct kv *kv);
 
 #endif

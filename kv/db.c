@@ -29,8 +29,6 @@ static const char *const texts[DB_NSTMTS] = {
     [DB_FETCH] = "SELECT " ROW " FROM history WHERE seq = ?1",
     [DB_FETCH_OLD] = "SELECT " ROW " FROM history WHERE seq = ?1",
     [DB_SEEK] = "SELECT seq, rev FROM history WHERE seq >= ?1 ORDER BY seq LIMIT 1",
-    [DB_LOAD] = "SELECT seq, rev, prev, created, number, lease, key FROM history"
-                " ORDER BY seq",
     [DB_FOLLOW] = "SELECT " ROW " FROM history WHERE seq > ?1 ORDER BY seq LIMIT ?2",
     [DB_WALK] = "SELECT seq, rev, prev, number, key FROM history WHERE seq > ?1"
                 " ORDER BY seq LIMIT ?2",
@@ -95,6 +93,11 @@ static int note_commit(void *db, sqlite3 *conn, const char *name, int frames)
     return SQLITE_OK;
 }
 
+void db_moved(struct db *db)
+{
+    sqlite3_wal_hook(db->conn, note_commit, db);
+}
+
 int db_open(struct db *db, const char *path, const char *vfs, struct err *err)
 {
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
@@ -143,7 +146,7 @@ int db_keep(struct db *db, struct err *err)
     if (rc != 0) {
         return rc;
     }
-    sqlite3_wal_hook(db->conn, note_commit, db);
+    db_moved(db);
     sqlite3_db_config(db->conn, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
     return db_exec(db, settings, "apply the settings", err);
 }

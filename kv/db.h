@@ -10,6 +10,8 @@
 #include "base/err.h"
 #include "base/slice.h"
 
+#define DB_PAGE_BYTES 4096
+
 enum db_stmt {
     DB_BEGIN,
     DB_COMMIT,
@@ -20,7 +22,6 @@ enum db_stmt {
     DB_FETCH,
     DB_FETCH_OLD, /* the same, while a row of DB_FETCH is in use */
     DB_SEEK,      /* the first row at or after one: seq and rev */
-    DB_LOAD,      /* all rows without their values */
     DB_FOLLOW,    /* rows after one, whole */
     DB_WALK,      /* rows after one, as compaction needs them */
     DB_SUM,
@@ -49,6 +50,9 @@ int db_open(struct db *db, const char *path, const char *vfs, struct err *err);
 int db_keep(struct db *db, struct err *err);
 int db_prepare(struct db *db, struct err *err);
 void db_close(struct db *db);
+
+/* The struct was moved, by assignment. */
+void db_moved(struct db *db);
 
 /* Before db_close: leaves the WAL as it is. */
 void db_abandon(struct db *db);

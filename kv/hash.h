@@ -25,6 +25,7 @@ struct row {
     int64_t lease;
     struct slice key;
     struct slice value;
+    uint64_t hash; /* hash_row, of one that was read */
 };
 
 uint64_t hash_row(const struct row *row);

@@ -20,7 +20,8 @@ bool history_row(sqlite3_stmt *stmt, struct row *row)
         .key = db_blob(stmt, 7),
         .value = db_blob(stmt, 8),
     };
-    return hash_row(row) == (uint64_t)sqlite3_column_int64(stmt, 6);
+    row->hash = hash_row(row);
+    return row->hash == (uint64_t)sqlite3_column_int64(stmt, 6);
 }
 
 int64_t history_append(struct kv *kv, struct row *row)
@@ -75,10 +76,11 @@ static bool read_row(struct kv *kv, enum db_stmt which, struct slice name, int64
         return true;
     }
     if (step == SQLITE_ROW || step == SQLITE_DONE) {
-        kv_fail(kv,
-                "row %" PRId64 " of the history is damaged or missing; re-seed this"
-                " member",
-                seq);
+        kv_fail_damaged(kv,
+                        "row %" PRId64
+                        " of the history is damaged or missing; re-seed this"
+                        " member",
+                        seq);
     } else {
         kv_fail_db(kv, "read the history");
     }

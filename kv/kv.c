@@ -19,6 +19,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "kv/damage.h"
 #include "kv/hash.h"
 #include "kv/history.h"
 #include "kv/lease_store.h"
@@ -34,30 +35,54 @@ static void fatal_exit(void *owner, const char *text)
     _exit(1);
 }
 
-void kv_fail(struct kv *kv, const char *format, ...)
+static void fail(struct kv *kv, bool damaged, const char *format, va_list args)
+    __attribute__((format(printf, 3, 0)));
+
+static void fail(struct kv *kv, bool damaged, const char *format, va_list args)
 {
     char text[ERR_TEXT_MAX];
-    int len;
-    va_list args;
+    int len = snprintf(text, sizeof(text), "state machine at index %" PRIu64 ": ",
+                       kv->meta.applied_index);
 
-    if (kv->dead) {
-        return;
-    }
-    len = snprintf(text, sizeof(text), "state machine at index %" PRIu64 ": ",
-                   kv->meta.applied_index);
-    va_start(args, format);
     vsnprintf(text + len, sizeof(text) - (size_t)len, format, args);
-    va_end(args);
+    if (damaged) {
+        damage_note(kv->env->disk, kv->path, text + len);
+    }
     kv->dead = true;
     kv->fatal(kv->fatal_owner, text);
+}
+
+void kv_fail(struct kv *kv, const char *format, ...)
+{
+    va_list args;
+
+    if (!kv->dead) {
+        va_start(args, format);
+        fail(kv, false, format, args);
+        va_end(args);
+    }
+}
+
+void kv_fail_damaged(struct kv *kv, const char *format, ...)
+{
+    va_list args;
+
+    if (!kv->dead) {
+        va_start(args, format);
+        fail(kv, true, format, args);
+        va_end(args);
+    }
 }
 
 void kv_fail_db(struct kv *kv, const char *what)
 {
     struct err err;
 
-    db_error(&kv->db, &err, what);
-    kv_fail(kv, "%s", err.text);
+    if (db_error(&kv->db, &err, what) == ERR_CORRUPT) {
+        kv_fail_damaged(kv, "%s", err.text);
+    } else {
+        kv_fail(kv, "%s", err.text);
+    }
 }
 
 /* ---- open, close ---- */
@@ -78,35 +103,67 @@ static int make_file(struct disk *disk, const char *path, struct err *err)
     return 0;
 }
 
-/* The entry of the WAL in its directory must survive before the WAL is relied on. */
-static int sync_directory(struct disk *disk, const char *path, struct err *err)
+/* SQLite would make what is missing. */
+static int look_at_copy(struct kv *kv, int64_t *size, struct err *err)
 {
-    const char *slash = strrchr(path, '/');
-    char *directory = slash != NULL ? mem_printf("%.*s", (int)(slash - path) + 1, path)
-                                    : mem_strdup(".");
-    int rc = disk->ops->sync_dir(disk, directory);
+    struct disk *disk = kv->env->disk;
+    struct disk_file *file;
+    int rc = disk->ops->open(disk, kv->path, DISK_READ_ONLY, &file);
 
-    free(directory);
+    if (rc < 0) {
+        return err_set(err, ERR_IO, "open: %s", strerror(-rc));
+    }
+    *size = disk->ops->size(file);
+    disk->ops->close(file);
+    return *size > 0 ? 0 : err_set(err, ERR_CORRUPT, "the file is empty");
+}
+
+static int open_copy(struct kv *kv, struct err *err)
+{
+    int64_t size = 0;
+    int64_t pages = 0;
+    int rc;
+
+    if ((rc = look_at_copy(kv, &size, err)) != 0 ||
+        (rc = schema_open(&kv->db, kv->path, kv->env->disk->sqlite_vfs, err)) != 0 ||
+        (rc = db_int(&kv->db, "PRAGMA page_count", &pages, err)) != 0) {
+        return rc;
+    }
+    return size <= pages * DB_PAGE_BYTES
+               ? 0
+               : err_set(err, ERR_CORRUPT, "the file is longer than its header says");
+}
+
+static int open_own(struct kv *kv, struct err *err)
+{
+    struct disk *disk = kv->env->disk;
+    int rc;
+
+    if ((rc = make_file(disk, kv->path, err)) != 0 ||
+        (rc = damage_check(disk, kv->path, err)) != 0) {
+        return rc;
+    }
+    return schema_open(&kv->db, kv->path, disk->sqlite_vfs, err);
+}
+
+static int open_parts(struct kv *kv, bool is_copy, struct err *err)
+{
+    struct disk *disk = kv->env->disk;
+    int rc;
+
+    if ((rc = is_copy ? open_copy(kv, err) : open_own(kv, err)) != 0 ||
+        (rc = meta_load(&kv->db, &kv->meta, err)) != 0 ||
+        (rc = load_state(kv, err)) != 0 ||
+        (rc = checkpoint_open(kv, kv->path, disk->sqlite_vfs, err)) != 0) {
+        return rc;
+    }
+    /* The entry of the WAL in its directory must survive before the WAL is relied on. */
+    rc = disk_sync_entry(disk, kv->path);
     return rc == 0 ? 0 : err_set(err, ERR_IO, "sync its directory: %s", strerror(-rc));
 }
 
-static int open_parts(struct kv *kv, const char *path, struct err *err)
-{
-    const char *vfs = kv->env->disk->sqlite_vfs;
-    int rc;
-
-    if ((rc = make_file(kv->env->disk, path, err)) != 0 ||
-        (rc = schema_open(&kv->db, path, vfs, err)) != 0 ||
-        (rc = meta_load(&kv->db, &kv->meta, err)) != 0 ||
-        (rc = load_index(kv, err)) != 0 || (rc = lease_load(kv, err)) != 0 ||
-        (rc = members_open(kv, err)) != 0 ||
-        (rc = checkpoint_open(kv, path, vfs, err)) != 0) {
-        return rc;
-    }
-    return sync_directory(kv->env->disk, path, err);
-}
-
-int kv_open(struct kv **out, const struct kv_options *options, struct err *err)
+static int open_store(struct kv **out, const struct kv_options *options, bool is_copy,
+                      struct err *err)
 {
     struct kv *kv = mem_zero(sizeof(*kv));
     int rc;
@@ -114,11 +171,12 @@ int kv_open(struct kv **out, const struct kv_options *options, struct err *err)
     kv->env = options->env;
     kv->fatal = options->fatal != NULL ? options->fatal : fatal_exit;
     kv->fatal_owner = options->fatal_owner;
+    kv->path = mem_strdup(options->path);
     arena_init(&kv->command, LIMIT_COMMAND_ARENA);
     index_open(&kv->index);
     leases_open(&kv->leases);
     durable_open(&kv->durable, options->path);
-    rc = open_parts(kv, options->path, err);
+    rc = open_parts(kv, is_copy, err);
     if (rc != 0) {
         kv->dead = true;
         kv_close(kv);
@@ -133,9 +191,20 @@ int kv_open(struct kv **out, const struct kv_options *options, struct err *err)
     return 0;
 }
 
+int kv_open(struct kv **out, const struct kv_options *options, struct err *err)
+{
+    return open_store(out, options, false, err);
+}
+
+int kv_open_copy(struct kv **out, const struct kv_options *options, struct err *err)
+{
+    return open_store(out, options, true, err);
+}
+
 bool kv_idle(const struct kv *kv)
 {
-    return !kv->durable.busy && kv->checkpoint.state != CHECKPOINT_RUNNING;
+    return !kv->durable.busy && kv->checkpoint.state != CHECKPOINT_RUNNING &&
+           kv->copy.file == NULL;
 }
 
 void kv_close(struct kv *kv)
@@ -157,6 +226,7 @@ void kv_close(struct kv *kv)
     watches_close(kv);
     index_close(&kv->index);
     arena_close(&kv->command);
+    free(kv->path);
     free(kv);
 }
 

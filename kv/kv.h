@@ -46,9 +46,13 @@ struct kv_options {
     void *lock_owner;
 };
 
+/* Reads every row and compares it with its checksum, and all of them with the state
+ * hash. ERR_CORRUPT: the database is damaged, by what is read or by a mark beside it (its
+ * path with -damaged) that an earlier run left when it came upon damage and stopped. */
 int kv_open(struct kv **out, const struct kv_options *options, struct err *err);
 
-/* Commits nothing. Background jobs must have ended: see kv_idle. NULL is fine. */
+/* Commits nothing. Background jobs must have ended, and no copy be under way: see
+ * kv_idle. On any thread. NULL is fine. */
 void kv_close(struct kv *kv);
 bool kv_idle(const struct kv *kv);
 
@@ -241,8 +245,10 @@ bool kv_make_durable(struct kv *kv, void (*done)(void *owner, uint64_t applied),
 /* ---- the state to and from another member ---- */
 
 /* A consistent copy of the state as of the last commit can be read, while entries go on
- * being applied, until kv_copy_end. Checkpoints rest meanwhile, so the WAL grows: it is
- * for making a file of, not for sending slowly. */
+ * being applied, until kv_copy_end. Checkpoints rest meanwhile, so the WAL grows by all
+ * that is written, and above LIMIT_WAL_BYTES proposals are held back: it is for making a
+ * file of in seconds, not for sending slowly. A copy that takes longer is better ended
+ * and begun anew later. */
 struct kv_copy {
     uint64_t index; /* applied, and its term */
     uint64_t term;
@@ -250,24 +256,29 @@ struct kv_copy {
     uint64_t size; /* bytes of the file */
 };
 
-/* Not between kv_begin and kv_commit. False: something is in the way (a checkpoint, a
- * reader, another copy): to be tried again in a later turn. */
+/* Not between kv_begin and kv_commit. False: the WAL is first to be moved into the file,
+ * in the background, or something is in the way (another process reads, another copy is
+ * there): to be tried again in a later turn. Between tries all goes on as ever, so one
+ * need not try again. */
 bool kv_copy_begin(struct kv *kv, struct kv_copy *out);
 
-/* On one worker thread at a time. 0, or ERR_IO with err. */
+/* Bytes [offset, offset + len) of the size. On one worker thread at a time. 0, or ERR_IO
+ * with err. */
 int kv_copy_read(struct kv *kv, uint64_t offset, void *bytes, size_t len,
                  struct err *err);
+
+/* Must follow each begin, before kv_close; also when the store has failed. */
 void kv_copy_end(struct kv *kv);
 
 /* Opens the state in a file that came from another member, on a worker thread: as
- * kv_open, and every row is compared with its checksum and all of them with the state
- * hash. Fails with ERR_CORRUPT where they differ. */
+ * kv_open, but makes no file, and looks at what only the whole of a copy can show. */
 int kv_open_copy(struct kv **out, const struct kv_options *options, struct err *err);
 
 /* kv goes on with the state of fresh, which must be ahead of its own; both are idle and
  * not in a batch. Watches go on from the history of the new state, or end where that was
- * compacted; scans end or go on likewise. The old state is in fresh afterwards, for
- * kv_close. lock_changed is not called: every waiting hold must be looked at anew. */
+ * compacted (watch_pull tells); so do scans (kv_scan_step). The old state is in fresh
+ * afterwards, for kv_close on any thread; its file is not needed any more. lock_changed
+ * is not called: every waiting hold must be looked at anew. */
 void kv_replace(struct kv *kv, struct kv *fresh);
 
 /* Rereads all rows, LIMIT_RESCAN_SLICE a call, compares each with its checksum and at the

@@ -17,7 +17,11 @@
 
 void leases_open(struct leases *leases)
 {
-    *leases = (struct leases){.n_buckets = 1, .first_row = 1};
+    *leases = (struct leases){
+        .n_buckets = 1,
+        .seed = (uintptr_t)leases,
+        .first_row = 1,
+    };
     leases->buckets = mem_zero(sizeof(leases->buckets[0]));
 }
 
@@ -51,11 +55,11 @@ static void *grow(void *list, size_t *room, size_t n, size_t size)
 
 /* ---- by id ---- */
 
-/* Clients choose ids: where the table lies seeds the hash, so that they cannot choose ids
- * that share a bucket. */
+/* Clients choose ids: where the table was opened seeds the hash, so that they cannot
+ * choose ids that share a bucket. */
 static uint64_t hash_of(const struct leases *leases, int64_t id)
 {
-    return XXH3_64bits_withSeed(&id, sizeof(id), (uint64_t)(uintptr_t)leases);
+    return XXH3_64bits_withSeed(&id, sizeof(id), leases->seed);
 }
 
 /* The largest power of two that is not above the number of buckets. */

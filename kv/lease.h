@@ -38,6 +38,7 @@ struct lease_slot {
 struct leases {
     struct lease **buckets; /* private, as all below: by hash of the id */
     size_t n_buckets;
+    uint64_t seed;           /* of the hashes */
     struct lease_slot *heap; /* by (deadline, id), the first one next */
     size_t heap_room;
     size_t n;

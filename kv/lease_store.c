@@ -241,10 +241,11 @@ static size_t remove_oldest(struct kv *kv)
     sqlite3_bind_int64(stmt, 2, 1);
     if (sqlite3_step(stmt) != SQLITE_ROW || !read_row(stmt, &row, &records) ||
         row != leases->first_row) {
-        kv_fail(kv,
-                "row %" PRId64 " of the leases is damaged or missing; re-seed this"
-                " member",
-                leases->first_row);
+        kv_fail_damaged(kv,
+                        "row %" PRId64
+                        " of the leases is damaged or missing; re-seed this"
+                        " member",
+                        leases->first_row);
         records.len = 0;
     }
     n = records.len / RECORD_BYTES;

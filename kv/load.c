@@ -1,12 +1,15 @@
-/* Rebuilding the index from history at open: rows in order of seq, so that each key gets
- * its versions in order. What can fail: SQLite finds the file damaged, or the rows
- * contradict each other or the meta row. Values are not looked at here: a damaged one is
- * found when it is read, or by the rescan. */
+/* Reading the state at open: the index is rebuilt from history, rows in order of seq, so
+ * that each key gets its versions in order; then leases and members. What can fail:
+ * SQLite finds the file damaged, a row does not match its checksum, rows contradict each
+ * other or the meta row, or all of them do not add up to the state hash. So every row is
+ * read whole: what is damaged is found now, not when somebody asks for it. */
 #include "kv/load.h"
 
 #include <inttypes.h>
 
 #include "kv/hash.h"
+#include "kv/history.h"
+#include "kv/lease_store.h"
 #include "kv/state.h"
 
 /* What the rows before have shown. */
@@ -14,20 +17,8 @@ struct load {
     int64_t seq;
     int64_t rev;
     uint64_t n;
+    uint64_t sum; /* of their hashes */
 };
-
-static struct row row_of(sqlite3_stmt *stmt)
-{
-    return (struct row){
-        .seq = sqlite3_column_int64(stmt, 0),
-        .rev = sqlite3_column_int64(stmt, 1),
-        .prev = sqlite3_column_int64(stmt, 2),
-        .created = sqlite3_column_int64(stmt, 3),
-        .number = sqlite3_column_int64(stmt, 4),
-        .lease = sqlite3_column_int64(stmt, 5),
-        .key = db_blob(stmt, 6),
-    };
-}
 
 /* By itself, against the meta row and the row before. */
 static bool row_makes_sense(const struct kv *kv, const struct load *load,
@@ -82,36 +73,66 @@ static bool load_row(struct kv *kv, struct load *load, const struct row *row)
     load->seq = row->seq;
     load->rev = row->rev;
     load->n++;
+    load->sum += row->hash;
     return true;
 }
 
-int load_index(struct kv *kv, struct err *err)
+static int check_row(struct kv *kv, struct load *load, sqlite3_stmt *stmt,
+                     struct err *err)
 {
-    sqlite3_stmt *stmt = kv->db.stmts[DB_LOAD];
-    struct load load = {0};
+    struct row row;
+
+    if (!history_row(stmt, &row)) {
+        return err_set(err, ERR_CORRUPT,
+                       "row %" PRId64 " of the history does not match its checksum;"
+                       " re-seed this member",
+                       row.seq);
+    }
+    if (!load_row(kv, load, &row)) {
+        return err_set(err, ERR_CORRUPT,
+                       "row %" PRId64 " of the history contradicts the rows before;"
+                       " re-seed this member",
+                       row.seq);
+    }
+    return 0;
+}
+
+static int load_history(struct kv *kv, struct load *load, struct err *err)
+{
+    sqlite3_stmt *stmt = kv->db.stmts[DB_FOLLOW];
     int rc = 0;
-    int step;
+    int step = SQLITE_DONE;
 
-    while ((step = sqlite3_step(stmt)) == SQLITE_ROW) {
-        struct row row = row_of(stmt);
-
-        if (!load_row(kv, &load, &row)) {
-            rc = err_set(err, ERR_CORRUPT,
-                         "row %" PRId64 " of the history contradicts the rows before;"
-                         " re-seed this member",
-                         row.seq);
-            break;
-        }
+    sqlite3_bind_int64(stmt, 1, 0);
+    sqlite3_bind_int64(stmt, 2, -1);
+    while (rc == 0 && (step = sqlite3_step(stmt)) == SQLITE_ROW) {
+        rc = check_row(kv, load, stmt, err);
     }
     if (rc == 0 && step != SQLITE_DONE) {
         rc = db_error(&kv->db, err, "read the history");
     }
     sqlite3_reset(stmt);
-    if (rc == 0 && load.n != kv->meta.row_count) {
+    if (rc == 0 && load->n != kv->meta.row_count) {
         rc = err_set(err, ERR_CORRUPT,
                      "the history holds %" PRIu64 " rows and should hold %" PRIu64
                      "; re-seed this member",
-                     load.n, kv->meta.row_count);
+                     load->n, kv->meta.row_count);
     }
     return rc;
+}
+
+int load_state(struct kv *kv, struct err *err)
+{
+    struct load load = {0};
+    int rc;
+
+    if ((rc = load_history(kv, &load, err)) != 0 || (rc = lease_load(kv, err)) != 0 ||
+        (rc = members_open(kv, err)) != 0) {
+        return rc;
+    }
+    if (load.sum + members_sum(kv) != kv->meta.state_sum - kv->meta.removed_sum) {
+        return err_set(err, ERR_CORRUPT,
+                       "the rows do not add up to the state hash; re-seed this member");
+    }
+    return 0;
 }

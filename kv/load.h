@@ -1,4 +1,4 @@
-/* Rebuilding the index from history at open. */
+/* Reading the state from SQLite at open. */
 #ifndef KVD_KV_LOAD_H
 #define KVD_KV_LOAD_H
 
@@ -6,8 +6,8 @@
 
 struct kv;
 
-/* Reads all rows, without their values, into the index. ERR_CORRUPT when they cannot be
- * what was written. */
-int load_index(struct kv *kv, struct err *err);
+/* Reads all rows: history into the index, leases, members. ERR_CORRUPT when they are not
+ * what was written. The meta row was read before. */
+int load_state(struct kv *kv, struct err *err);
 
 #endif

@@ -36,7 +36,7 @@ static bool reread_history(struct kv *kv)
 
         good = history_row(stmt, &row);
         r->seq = row.seq;
-        r->sum += hash_row(&row);
+        r->sum += row.hash;
         n++;
     }
     if (good && step != SQLITE_DONE) {

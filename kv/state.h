@@ -5,6 +5,7 @@
 #include "base/arena.h"
 #include "kv/checkpoint.h"
 #include "kv/compact.h"
+#include "kv/copy.h"
 #include "kv/db.h"
 #include "kv/durable.h"
 #include "kv/index.h"
@@ -27,12 +28,18 @@ struct kv {
     bool pinned;   /* in a read transaction: see history_unpin */
     unsigned plants;
     size_t lock_steps; /* see kv_set_lock_steps */
+    int64_t wall_ms;      /* of the entry being applied; for people */
+    struct arena command; /* the command being applied */
+    struct copy copy;
+    struct watches watches;
+
+    /* The state: kv_replace exchanges all of this, so it holds no pointers into itself
+     * but those that replace.c sets anew. */
+    char *path;
     struct db db; /* the writer, of the loop thread */
     struct meta meta;
     uint64_t committed; /* applied index of the last commit */
-    int64_t wall_ms;    /* of the entry being applied; for people */
     struct index index;
-    struct arena command; /* the command being applied */
     struct leases leases;
     struct locks locks;
     struct members members;
@@ -40,7 +47,6 @@ struct kv {
     struct checkpoint checkpoint;
     struct durable durable;
     struct rescan rescan;
-    struct watches watches;
 };
 
 /* The state can no longer follow the log: says what failed in one line and stops the
@@ -48,7 +54,11 @@ struct kv {
 void kv_fail(struct kv *kv, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* As kv_fail, with SQLite's reason. */
+/* As kv_fail, for a damaged database: leaves a mark, and it is not opened again. */
+void kv_fail_damaged(struct kv *kv, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* As either of them, with SQLite's reason. */
 void kv_fail_db(struct kv *kv, const char *what);
 
 /* Runs a statement that takes and returns nothing. */

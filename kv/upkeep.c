@@ -5,8 +5,7 @@
 #include "kv/state.h"
 
 #define WAL_HEADER  32
-#define FRAME_BYTES (4096 + 24)
-#define PAGE_SIZE   4096
+#define FRAME_BYTES (DB_PAGE_BYTES + 24)
 
 bool kv_upkeep(struct kv *kv)
 {
@@ -45,8 +44,8 @@ void kv_get_stats(struct kv *kv, struct kv_stats *out)
         .leases_revoked = kv->leases.n_revoked,
         .versions = kv->index.n_versions,
         .index_bytes = kv->index.bytes,
-        .db_bytes = pages * PAGE_SIZE,
-        .db_bytes_in_use = (pages - number(kv, DB_PAGES_FREE)) * PAGE_SIZE,
+        .db_bytes = pages * DB_PAGE_BYTES,
+        .db_bytes_in_use = (pages - number(kv, DB_PAGES_FREE)) * DB_PAGE_BYTES,
         .wal_bytes = frames > 0 ? WAL_HEADER + (int64_t)frames * FRAME_BYTES : 0,
         .compaction_left = compact_left(kv),
         .checkpoints = kv->checkpoint.n,

@@ -17,7 +17,7 @@
 
 static const unsigned watch_next[WATCH_NSTATES] = {
     [WATCH_CLOSED] = 1u << WATCH_WAITING | 1u << WATCH_BEHIND,
-    [WATCH_WAITING] = 1u << WATCH_PENDING | 1u << WATCH_CLOSED,
+    [WATCH_WAITING] = 1u << WATCH_PENDING | 1u << WATCH_BEHIND | 1u << WATCH_CLOSED,
     [WATCH_PENDING] = 1u << WATCH_WAITING | 1u << WATCH_BEHIND | 1u << WATCH_CLOSED,
     [WATCH_BEHIND] = 1u << WATCH_WAITING | 1u << WATCH_CLOSED,
 };
@@ -292,6 +292,63 @@ void watches_close(struct kv *kv)
     gather_close(&all->gather);
     gather_close(&all->reading.gather);
     arena_close(&all->reading.arena);
+}
+
+/* ---- another state ---- */
+
+struct replacing {
+    struct kv *kv;
+    int64_t told; /* all who wait know what there is up to this revision */
+};
+
+static int64_t newest_in(const struct kv *kv, const struct span *span)
+{
+    const struct key *key;
+
+    if (!span->single) {
+        return index_newest(&kv->index, span);
+    }
+    key = index_find(&kv->index, span->from);
+    return key != NULL ? key->rev : 0;
+}
+
+/* Who waits goes on waiting if the index can tell that nothing happened in the range; of
+ * what was compacted it cannot. */
+static void rouse_spot(void *owner, struct watch_spot *spot)
+{
+    const struct replacing *replacing = owner;
+    struct kv *kv = replacing->kv;
+    int64_t newest = list_empty(&spot->waiting) ? 0 : newest_in(kv, &spot->span);
+
+    LIST_FOREACH_SAFE (pos, &spot->waiting) {
+        struct watch *watch = container_of(pos, struct watch, waiting);
+        int64_t next = watch->next > replacing->told ? watch->next : replacing->told + 1;
+
+        if (next > newest && next >= kv->meta.compact_revision) {
+            continue;
+        }
+        watch->next = next;
+        watch->place = 0;
+        watch->future = false;
+        watch_move(kv, watch, WATCH_BEHIND);
+        watch->woken(watch);
+    }
+}
+
+/* Those that have events in the ring will not find them there any more, and rows have the
+ * same places in both states; only what was gathered of an unfinished revision goes. */
+void watches_replaced(struct kv *kv, int64_t old_revision)
+{
+    struct watches *all = &kv->watches;
+    struct replacing replacing = {kv, old_revision};
+    struct watch *unfinished = all->reading.watch;
+
+    ring_clear(&all->ring);
+    if (unfinished != NULL) {
+        watch_stop_reading(kv, unfinished);
+        unfinished->place = 0;
+    }
+    spots_visit(&all->spots, rouse_spot, &replacing);
 }
 
 /* ---- what others ask ---- */

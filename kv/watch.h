@@ -23,7 +23,9 @@ struct kv;
 struct watch_spot;
 
 /*   WAITING --an event--> PENDING --it left the ring--> BEHIND --caught up--> WAITING
- *      ^-----all pulled------+                                                       */
+ *      ^-----all pulled------+
+ *      |
+ *      +--another state came, and in it there is an event--> BEHIND                   */
 enum watch_state {
     WATCH_CLOSED,
     WATCH_WAITING, /* nothing to pull; woken will tell */

@@ -138,8 +138,8 @@ static enum stop visit_row(struct kv *kv, const struct watch *watch, sqlite3_stm
     }
     if (lies_in(&watch->spot->span, db_blob(stmt, 7))) {
         if (!history_row(stmt, &row)) {
-            kv_fail(kv, "row %lld of the history is damaged; re-seed this member",
-                    (long long)seq);
+            kv_fail_damaged(kv, "row %lld of the history is damaged; re-seed this member",
+                            (long long)seq);
             return STOP_FAILED;
         }
         if (!take_row(kv, watch, &row)) {

@@ -53,6 +53,11 @@ static void forget_oldest(struct ring *ring)
     CHECK(ring->tail <= ring->head);
 }
 
+void ring_clear(struct ring *ring)
+{
+    ring->tail = ring->head;
+}
+
 /* Room for size bytes in one piece at head. */
 static void make_room(struct ring *ring, size_t size)
 {

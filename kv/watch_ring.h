@@ -35,6 +35,9 @@ void ring_close(struct ring *ring);
 uint64_t ring_append(struct ring *ring, int64_t rev, bool is_delete, size_t n_links,
                      size_t body_len, size_t prev_len, uint8_t **body, uint8_t **prev);
 
+/* Forgets all events. */
+void ring_clear(struct ring *ring);
+
 /* Place of the next link of an event. */
 uint64_t ring_beside(uint64_t place);
 

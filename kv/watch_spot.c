@@ -108,6 +108,16 @@ void spots_find(struct watch_spots *spots, struct slice name)
     tree_stab(spots->tree, name, add_hit, spots);
 }
 
+void spots_visit(struct watch_spots *spots,
+                 void (*visit)(void *owner, struct watch_spot *spot), void *owner)
+{
+    for (struct map_link *at = map_walk(&spots->singles, NULL); at != NULL;
+         at = map_walk(&spots->singles, at)) {
+        visit(owner, container_of(at, struct watch_spot, single));
+    }
+    tree_visit(spots->tree, visit, owner);
+}
+
 void spots_close(struct watch_spots *spots)
 {
     CHECK(spots->n == 0);

@@ -49,4 +49,8 @@ void spots_remove(struct watch_spots *spots, struct watch_spot *spot);
 /* Gathers the spots that a key lies in, in hits. */
 void spots_find(struct watch_spots *spots, struct slice name);
 
+/* Calls back for each spot, in no order; none may come or go meanwhile. */
+void spots_visit(struct watch_spots *spots,
+                 void (*visit)(void *owner, struct watch_spot *spot), void *owner);
+
 #endif

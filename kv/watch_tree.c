@@ -170,3 +170,12 @@ void tree_stab(struct watch_spot *root, struct slice name,
         root = root->tree.right;
     }
 }
+
+void tree_visit(struct watch_spot *root,
+                void (*visit)(void *owner, struct watch_spot *spot), void *owner)
+{
+    for (; root != NULL; root = root->tree.right) {
+        tree_visit(root->tree.left, visit, owner);
+        visit(owner, root);
+    }
+}

@@ -16,4 +16,8 @@ struct watch_spot *tree_remove(struct watch_spot *root, struct watch_spot *spot)
 void tree_stab(struct watch_spot *root, struct slice name,
                void (*hit)(void *owner, struct watch_spot *spot), void *owner);
 
+/* Calls back for each range. */
+void tree_visit(struct watch_spot *root,
+                void (*visit)(void *owner, struct watch_spot *spot), void *owner);
+
 #endif

@@ -39,6 +39,9 @@ struct watches {
 
 /* A key changes: told of each row that was appended, before the index knows of it. */
 void watches_note(struct kv *kv, const struct row *row);
+
+/* Another state took the place of one that was at that revision. */
+void watches_replaced(struct kv *kv, int64_t old_revision);
 void watches_close(struct kv *kv); /* there must be none left */
 
 /* ---- between watch.c and watch_catchup.c ---- */

@@ -75,6 +75,9 @@ struct disk {
     const char *sqlite_vfs; /* name of the VFS that sees the same files; NULL: default */
 };
 
+/* Makes the entry of a file in its directory durable. */
+int disk_sync_entry(struct disk *disk, const char *path);
+
 /* ---- network ---- */
 
 /* A stream of bytes: a TCP connection. Events are never delivered from inside a call. */

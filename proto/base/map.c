@@ -52,6 +52,7 @@ static void grow(struct map *map)
         map->buckets = mem_grow(map->buckets, room * sizeof(map->buckets[0]));
     }
     if (n < BUCKETS_MIN) {
+        map->seed = (uintptr_t)map;
         memset(map->buckets, 0, BUCKETS_MIN * sizeof(map->buckets[0]));
         map->n_buckets = BUCKETS_MIN;
         return;
@@ -110,12 +111,34 @@ struct map_link *map_next(const struct map_link *item)
     return with_hash(item->next, item->hash);
 }
 
+struct map_link *map_walk(const struct map *map, const struct map_link *item)
+{
+    struct map_link **bucket = map->buckets;
+    struct map_link **end = map->buckets + map->n_buckets;
+
+    if (item != NULL) {
+        if (item->next != NULL) {
+            return item->next;
+        }
+        bucket = bucket_of(map, item->hash) + 1;
+    }
+    while (bucket < end && *bucket == NULL) {
+        bucket++;
+    }
+    return bucket < end ? *bucket : NULL;
+}
+
+static uint64_t seed_of(const struct map *map)
+{
+    return map->n_buckets > 0 ? map->seed : (uintptr_t)map;
+}
+
 uint64_t map_hash_number(const struct map *map, uint64_t number)
 {
-    return XXH3_64bits_withSeed(&number, sizeof(number), (uintptr_t)map);
+    return XXH3_64bits_withSeed(&number, sizeof(number), seed_of(map));
 }
 
 uint64_t map_hash_bytes(const struct map *map, struct slice bytes)
 {
-    return XXH3_64bits_withSeed(bytes.ptr, bytes.len, (uintptr_t)map);
+    return XXH3_64bits_withSeed(bytes.ptr, bytes.len, seed_of(map));
 }
