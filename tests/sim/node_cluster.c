@@ -56,7 +56,7 @@ static void program_fatal(void *owner, const char *text)
     struct node_member *member = owner;
 
     member->doomed = true;
-    if (member->disk_fails) {
+    if (member->disk_fails || member->disk_full) {
         member->cluster->disk_ends++;
     } else {
         fail(member->cluster, member->number, text);
@@ -110,6 +110,12 @@ static void configure(struct node_member *member)
 
 /* ---- life of a member ---- */
 
+static void fail_no_calls(struct node_member *member)
+{
+    member->disk_fails = false;
+    sim_disk_fail_after(member->disk, NEVER, 0);
+}
+
 void node_member_start(struct node_member *member)
 {
     struct err err;
@@ -121,10 +127,10 @@ void node_member_start(struct node_member *member)
     if (node_open(&member->node, &member->config, sim_host_env(member->host), &err) !=
         0) {
         member->node = NULL;
-        if (!member->disk_fails) {
+        if (!member->disk_fails && !member->disk_full) {
             fail(member->cluster, member->number, err.text);
         }
-        node_member_mend_disk(member);
+        fail_no_calls(member);
         return;
     }
     node_set_plants(member->node, member->cluster->log_plants,
@@ -148,7 +154,7 @@ void node_member_kill(struct node_member *member, bool silent, bool half)
     sim_host_abandon(member->host);
     node_close(member->node);
     member->node = NULL;
-    node_member_mend_disk(member);
+    fail_no_calls(member);
     sim_disk_set_dead(member->disk, false);
 }
 
@@ -160,8 +166,15 @@ void node_member_fail_disk(struct node_member *member, uint64_t calls, int error
 
 void node_member_mend_disk(struct node_member *member)
 {
-    member->disk_fails = false;
-    sim_disk_fail_after(member->disk, NEVER, 0);
+    fail_no_calls(member);
+    member->disk_full = false;
+    sim_disk_set_capacity(member->disk, SIM_DISK_CAPACITY);
+}
+
+void node_member_fill_disk(struct node_member *member, uint64_t spare)
+{
+    member->disk_full = true;
+    sim_disk_set_capacity(member->disk, sim_disk_used(member->disk) + spare);
 }
 
 void node_member_stop(struct node_member *member)
@@ -217,6 +230,13 @@ void node_cluster_shorten_logs(struct node_cluster *cluster, uint64_t count,
     for (uint32_t i = 0; i < cluster->n_members; i++) {
         cluster->members[i].config.snapshot_count = count;
         cluster->members[i].config.catchup_entries = keep;
+    }
+}
+
+void node_cluster_shorten_io(struct node_cluster *cluster, uint32_t per_million)
+{
+    for (uint32_t i = 0; i < cluster->n_members; i++) {
+        sim_disk_set_short(cluster->members[i].disk, per_million);
     }
 }
 

@@ -23,6 +23,7 @@ struct node_member {
     bool stopping;     /* node_stop was called */
     bool doomed;       /* it said that it cannot go on */
     bool disk_fails;   /* its disk was told to: it may end by itself */
+    bool disk_full;    /* likewise; a kill does not make room */
     char client_address[32];
 };
 
@@ -51,6 +52,9 @@ void node_cluster_close(struct node_cluster *cluster);
 void node_cluster_shorten_logs(struct node_cluster *cluster, uint64_t count,
                                uint64_t keep);
 
+/* Reads and writes that end early, at this chance in a million. */
+void node_cluster_shorten_io(struct node_cluster *cluster, uint32_t per_million);
+
 /* Before the members are started: clocks that gain or lose so much. */
 void node_cluster_drift(struct node_cluster *cluster, uint64_t ppm);
 
@@ -62,6 +66,8 @@ void node_member_kill(struct node_member *member, bool silent, bool half);
  */
 void node_member_fail_disk(struct node_member *member, uint64_t calls, int error);
 void node_member_mend_disk(struct node_member *member);
+/* So many bytes more fit on its disk, which may end it, until it is mended. */
+void node_member_fill_disk(struct node_member *member, uint64_t spare);
 void node_member_stop(struct node_member *member);
 
 #endif

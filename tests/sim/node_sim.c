@@ -48,6 +48,7 @@ enum fault {
     FAULT_RESET,
     FAULT_SLOW_DISK,
     FAULT_DISK_ERROR,
+    FAULT_FULL_DISK,
     FAULT_SLOW_NET,
     FAULT_FREEZE_CLIENT,
     FAULT_NFAULTS,
@@ -136,6 +137,16 @@ static void on_restart(void *owner, uint64_t number)
     }
 }
 
+/* There is room again; a member that ended for want of it comes back. */
+static void on_room(void *owner, uint64_t number)
+{
+    struct run *run = owner;
+    struct node_member *member = &run->cluster.members[number];
+
+    node_member_mend_disk(member);
+    on_restart(run, number);
+}
+
 static void restart_later(struct run *run, const struct node_member *member)
 {
     sim_world_at(run->world,
@@ -194,6 +205,26 @@ static void fail_disk(struct run *run, struct node_member *member)
                  on_restart, run, member->number - 1);
 }
 
+static void fill_disk(struct run *run, struct node_member *member)
+{
+    node_member_fill_disk(member, sim_rng_between(&run->rng, 0, 200 * KIB));
+    sim_world_at(run->world,
+                 sim_world_now(run->world) + sim_rng_between(&run->rng, SIM_S, 6 * SIM_S),
+                 on_room, run, member->number - 1);
+}
+
+static void slow_disk(struct run *run, struct node_member *member)
+{
+    if (sim_rng_chance(&run->rng, 500000)) {
+        sim_host_set_latency(member->host, 20 * SIM_MS, 600 * SIM_MS);
+    } else {
+        sim_host_set_latency(member->host, 100 * SIM_MS, 3 * SIM_S);
+    }
+    sim_world_at(run->world,
+                 sim_world_now(run->world) + sim_rng_between(&run->rng, SIM_S, 4 * SIM_S),
+                 on_slow_end, run, member->number - 1);
+}
+
 static void strike(struct run *run, enum fault fault)
 {
     struct sim_net *net = sim_world_net(run->world);
@@ -236,12 +267,13 @@ static void strike(struct run *run, enum fault fault)
         sim_net_reset(net, member->number, some_member(run)->number);
         return;
     case FAULT_SLOW_DISK:
-        sim_host_set_latency(member->host, 20 * SIM_MS, 600 * SIM_MS);
-        sim_world_at(run->world, now + sim_rng_between(&run->rng, SIM_S, 4 * SIM_S),
-                     on_slow_end, run, member->number - 1);
+        slow_disk(run, member);
         return;
     case FAULT_DISK_ERROR:
         fail_disk(run, member);
+        return;
+    case FAULT_FULL_DISK:
+        fill_disk(run, member);
         return;
     case FAULT_SLOW_NET:
         sim_net_set_delay(net, 100 * SIM_US,
@@ -533,6 +565,10 @@ static void set_up(struct run *run)
     if (run->options->mix == MIX_CIRCLES || sim_rng_chance(&run->rng, 300000)) {
         run->cluster.lock_steps = sim_rng_between(&run->rng, 20, 80);
         run->services.locks.circles_happen = true;
+    }
+    if (sim_rng_chance(&run->rng, 300000)) {
+        node_cluster_shorten_io(&run->cluster,
+                                (uint32_t)sim_rng_between(&run->rng, 1000, 300000));
     }
     if (sim_rng_chance(&run->rng, 400000)) {
         node_cluster_drift(&run->cluster, DRIFT_PPM);

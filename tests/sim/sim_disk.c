@@ -16,7 +16,6 @@
 #define NEVER       UINT64_MAX
 #define SECTOR_SIZE 512
 #define SOON        16 /* calls */
-#define CAPACITY    (300 * MIB)
 
 struct sim_disk {
     struct disk disk;
@@ -391,7 +390,7 @@ struct sim_disk *sim_disk_new(uint64_t seed)
     sim->names.used = &sim->used;
     sim->die_at = NEVER;
     sim->fail_at = NEVER;
-    sim->capacity = CAPACITY;
+    sim->capacity = SIM_DISK_CAPACITY;
     return sim;
 }
 
@@ -467,6 +466,11 @@ void sim_disk_set_short(struct sim_disk *sim, uint32_t per_million)
 void sim_disk_set_capacity(struct sim_disk *sim, uint64_t bytes)
 {
     sim->capacity = bytes;
+}
+
+uint64_t sim_disk_used(const struct sim_disk *sim)
+{
+    return sim->used;
 }
 
 void sim_disk_flip(struct sim_disk *sim, const char *path, uint64_t offset, uint8_t mask)

@@ -14,6 +14,9 @@
 #include <stdint.h>
 
 #include "base/env.h"
+#include "base/limits.h"
+
+#define SIM_DISK_CAPACITY (300 * MIB)
 
 struct sim_disk;
 
@@ -49,8 +52,9 @@ void sim_disk_fail_after(struct sim_disk *sim, uint64_t calls, int error);
 /* Chance, in a million, that a read or write ends early, at a sector's boundary. */
 void sim_disk_set_short(struct sim_disk *sim, uint32_t per_million);
 
-/* Bytes that fit; at first 300 MiB. */
+/* Bytes that fit; at first SIM_DISK_CAPACITY. */
 void sim_disk_set_capacity(struct sim_disk *sim, uint64_t bytes);
+uint64_t sim_disk_used(const struct sim_disk *sim);
 
 /* Bit rot in a file: the disk gives back another byte than was written. */
 void sim_disk_flip(struct sim_disk *sim, const char *path, uint64_t offset, uint8_t mask);
