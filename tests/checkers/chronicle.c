@@ -146,6 +146,11 @@ int chronicle_end_revision(struct chronicle *chronicle, struct err *err)
     return 0;
 }
 
+void chronicle_abandon_revision(struct chronicle *chronicle)
+{
+    chronicle->n_changes = chronicle->begun;
+}
+
 void chronicle_compact(struct chronicle *chronicle, int64_t revision, uint64_t now)
 {
     size_t n = chronicle->n_compactions++;

@@ -70,6 +70,9 @@ void chronicle_add(struct chronicle *chronicle, const struct change *change);
 /* Revision last + 1 is complete. ERR_CORRUPT: nothing changed in it. */
 int chronicle_end_revision(struct chronicle *chronicle, struct err *err);
 
+/* Forgets what was added to revision last + 1. */
+void chronicle_abandon_revision(struct chronicle *chronicle);
+
 void chronicle_compact(struct chronicle *chronicle, int64_t revision, uint64_t now);
 
 /* The highest revision that a compaction may have reached by then; 0: none. */

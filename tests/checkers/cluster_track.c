@@ -16,11 +16,12 @@
 void cluster_track_close(struct cluster_track *track)
 {
     free(track->born);
+    free(track->seen);
     free(track->pauses);
     *track = (struct cluster_track){0};
 }
 
-static void add_pause(struct cluster_track *track, uint64_t from, uint64_t to)
+void cluster_track_pause(struct cluster_track *track, uint64_t from, uint64_t to)
 {
     struct track_pause *before =
         track->n_pauses > 0 ? &track->pauses[track->n_pauses - 1] : NULL;
@@ -38,32 +39,31 @@ static void add_pause(struct cluster_track *track, uint64_t from, uint64_t to)
     track->pauses[track->n_pauses++] = (struct track_pause){from, to};
 }
 
-static void note_births(struct cluster_track *track, uint64_t now, int64_t revision)
+void cluster_track_know(struct cluster_track *track, uint64_t born, uint64_t seen)
 {
-    if ((size_t)revision >= track->room) {
-        size_t room = (size_t)revision * 2 + 64;
-
-        track->born = mem_grow(track->born, room * sizeof(*track->born));
-        track->room = room;
+    if ((size_t)track->last + 1 >= track->room) {
+        track->room = track->room * 2 + 64;
+        track->born = mem_grow(track->born, track->room * sizeof(*track->born));
+        track->seen = mem_grow(track->seen, track->room * sizeof(*track->seen));
     }
-    while (track->last < revision) {
-        track->born[++track->last] = now;
-    }
+    track->last++;
+    track->born[track->last] = born;
+    track->seen[track->last] = seen;
 }
 
 void cluster_track_note(struct cluster_track *track, uint64_t now, int64_t revision,
                         uint64_t applied, uint64_t term)
 {
-    if (revision > track->last) {
-        note_births(track, now, revision);
+    while (track->last < revision) {
+        cluster_track_know(track, now, now);
     }
     if (term > track->term) {
-        add_pause(track, now > HANDOVER ? now - HANDOVER : 0, now + HANDOVER);
+        cluster_track_pause(track, now > HANDOVER ? now - HANDOVER : 0, now + HANDOVER);
         track->term = term;
     }
     if (applied > track->applied) {
         if (now - track->applied_at > QUIET) {
-            add_pause(track, track->applied_at, now);
+            cluster_track_pause(track, track->applied_at, now);
         }
         track->applied = applied;
         track->applied_at = now;
@@ -76,6 +76,14 @@ uint64_t cluster_track_born(const struct cluster_track *track, int64_t revision)
         return UINT64_MAX;
     }
     return revision > 0 ? track->born[revision] : 0;
+}
+
+uint64_t cluster_track_seen(const struct cluster_track *track, int64_t revision)
+{
+    if (revision > track->last) {
+        return UINT64_MAX;
+    }
+    return revision > 0 ? track->seen[revision] : 0;
 }
 
 uint64_t cluster_track_paused(const struct cluster_track *track, uint64_t from,

@@ -1,5 +1,8 @@
-/* What an observer outside of time sees of a cluster: when each revision was first
- * applied by any member, and when the cluster worked. In the world's time, ns.
+/* What is known of a cluster's time: when each revision was first applied by any member,
+ * and when the cluster worked. ns.
+ *
+ * An observer outside of time (of a simulation) knows it exactly: cluster_track_note. The
+ * clients of real processes know it between two bounds: cluster_track_know.
  *
  * Times without a working quorum show as gaps in which no member applied anything new;
  * cluster time stands still in them, and at a change of leader it falls back by what the
@@ -18,9 +21,10 @@ struct track_pause {
 };
 
 struct cluster_track {
-    uint64_t *born; /* by revision */
+    uint64_t *born; /* by revision: not there before; private, as all below */
+    uint64_t *seen; /* by revision: there by then */
     int64_t last;   /* revision */
-    size_t room;    /* private, as all below */
+    size_t room;
     uint64_t applied;
     uint64_t applied_at;
     uint64_t term;
@@ -35,8 +39,17 @@ void cluster_track_close(struct cluster_track *track);
 void cluster_track_note(struct cluster_track *track, uint64_t now, int64_t revision,
                         uint64_t applied, uint64_t term);
 
-/* UINT64_MAX: not yet. */
+/* A revision, the one after the last: it was not there before born, and was by seen. */
+void cluster_track_know(struct cluster_track *track, uint64_t born, uint64_t seen);
+
+/* The time between the two may not have counted. In the order of from. */
+void cluster_track_pause(struct cluster_track *track, uint64_t from, uint64_t to);
+
+/* A revision was not there before; UINT64_MAX: not yet. */
 uint64_t cluster_track_born(const struct cluster_track *track, int64_t revision);
+
+/* A revision was there at the latest then; UINT64_MAX: not known to have been. */
+uint64_t cluster_track_seen(const struct cluster_track *track, int64_t revision);
 
 /* How much of the time between the two may not have counted. */
 uint64_t cluster_track_paused(const struct cluster_track *track, uint64_t from,

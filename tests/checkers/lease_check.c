@@ -112,13 +112,23 @@ static bool holds_to_the_end(const struct check *check, uint32_t key)
     return newest != NULL && newest->lease == check->life->id;
 }
 
-/* When a key that it held went away; NEVER: it is still there. */
-static uint64_t key_gone(const struct check *check, uint32_t key)
+/* Since when a key that it held can be gone; NEVER: it is still there. */
+static uint64_t key_may_be_gone(const struct check *check, uint32_t key)
 {
     const struct change *newest = newest_of(check, key);
 
     return newest != NULL && newest->deleted
                ? cluster_track_born(check->bounds->track, newest->revision)
+               : NEVER;
+}
+
+/* Since when it is surely gone. */
+static uint64_t key_is_gone(const struct check *check, uint32_t key)
+{
+    const struct change *newest = newest_of(check, key);
+
+    return newest != NULL && newest->deleted
+               ? cluster_track_seen(check->bounds->track, newest->revision)
                : NEVER;
 }
 
@@ -137,7 +147,7 @@ static void find_end(struct check *check)
             (ask->outcome == LEASE_DONE && ask->verb == LEASE_REVOKE)) {
             gone = ask->answered;
         } else if (ask->verb == LEASE_PUT) {
-            gone = key_gone(check, ask->key);
+            gone = key_is_gone(check, ask->key);
         }
         check->gone = gone < check->gone ? gone : check->gone;
     }
@@ -204,7 +214,7 @@ static int check_late(const struct check *check)
             !holds_to_the_end(check, ask->key)) {
             continue;
         }
-        gone = key_gone(check, ask->key);
+        gone = key_may_be_gone(check, ask->key);
         if (too_late(check, gone == NEVER ? check->bounds->end : gone)) {
             return wrong(check, ask, "its key stayed too long");
         }

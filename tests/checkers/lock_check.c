@@ -92,10 +92,10 @@ static int check_acquired(const struct lock_lines *lines, const struct lock_ask 
     if (hold == NULL || hold->key != ask->key) {
         return wrong(lines, ask, "there is no such hold");
     }
-    if (lock_lines_time(lines, hold->granted) > ask->answered) {
+    if (lock_lines_born(lines, hold->granted) > ask->answered) {
         return wrong(lines, ask, "it was not its turn");
     }
-    if (lock_lines_time(lines, hold->gone) < ask->sent) {
+    if (lock_lines_seen(lines, hold->gone) < ask->sent) {
         return wrong(lines, ask, "the hold was gone before");
     }
     if (ask->verb == LOCK_ETCD_CAMPAIGN) {
@@ -119,8 +119,8 @@ static int check_not_acquired(const struct lock_lines *lines, const struct lock_
 
     if (!ask->try) {
         if (hold != NULL && hold->granted != LINES_NEVER && hold->lease == ask->lease &&
-            lock_lines_time(lines, hold->gone) >= ask->answered &&
-            lock_lines_time(lines, hold->granted) <= ask->sent) {
+            lock_lines_born(lines, hold->gone) >= ask->answered &&
+            lock_lines_seen(lines, hold->granted) <= ask->sent) {
             return wrong(lines, ask, "it was granted all the time");
         }
         return 0;
@@ -141,8 +141,8 @@ static int check_circle(const struct lock_lines *lines, const struct lock_ask *a
         const struct line_hold *hold = &lines->holds[i];
 
         if (hold->lease == ask->lease && hold->name != ask->name &&
-            lock_lines_time(lines, hold->token) <= ask->answered &&
-            lock_lines_time(lines, hold->gone) >= ask->sent) {
+            lock_lines_born(lines, hold->token) <= ask->answered &&
+            lock_lines_seen(lines, hold->gone) >= ask->sent) {
             return 0;
         }
     }
@@ -155,12 +155,12 @@ static const struct line_hold *meant_all_the_time(const struct lock_lines *lines
 {
     const struct line_hold *hold = lock_lines_find(lines, ask->name, ask->token);
 
-    if (hold == NULL || lock_lines_time(lines, hold->token) >= ask->sent) {
+    if (hold == NULL || lock_lines_seen(lines, hold->token) >= ask->sent) {
         return NULL;
     }
     for (; hold < lines->holds + lines->n && hold->token == ask->token; hold++) {
-        if (hold->name == ask->name && lock_lines_time(lines, hold->gone) >= ask->sent) {
-            return lock_lines_time(lines, hold->gone) > ask->answered ? hold : NULL;
+        if (hold->name == ask->name && lock_lines_seen(lines, hold->gone) >= ask->sent) {
+            return lock_lines_born(lines, hold->gone) > ask->answered ? hold : NULL;
         }
     }
     return NULL;
@@ -170,7 +170,7 @@ static int check_fenced_off(const struct lock_lines *lines, const struct lock_as
 {
     const struct line_hold *hold = meant_all_the_time(lines, ask);
 
-    if (hold != NULL && lock_lines_time(lines, hold->granted) < ask->sent) {
+    if (hold != NULL && lock_lines_seen(lines, hold->granted) < ask->sent) {
         return wrong(lines, ask, "refused although the lock was held all the time");
     }
     return 0;
@@ -304,8 +304,8 @@ static int check_leader(const struct lock_lines *lines, const struct lock_ask *a
     int64_t revision = lines->track->last;
 
     for (; revision >= CHRONICLE_FIRST; revision--) {
-        bool before = lock_lines_time(lines, revision) < ask->sent;
-        bool after = lock_lines_time(lines, revision) > ask->answered;
+        bool before = lock_lines_seen(lines, revision) < ask->sent;
+        bool after = lock_lines_born(lines, revision) > ask->answered;
         bool none = lock_lines_first(lines, ask->name, revision) == NULL;
 
         if (!after && (ask->outcome == LOCK_NOT ? none : led_at(lines, ask, revision))) {

@@ -267,8 +267,14 @@ const struct line_hold *lock_lines_find_at(const struct lock_lines *lines, uint3
     return NULL;
 }
 
-uint64_t lock_lines_time(const struct lock_lines *lines, int64_t revision)
+uint64_t lock_lines_born(const struct lock_lines *lines, int64_t revision)
 {
     return revision == LINES_NEVER ? UINT64_MAX
                                    : cluster_track_born(lines->track, revision);
+}
+
+uint64_t lock_lines_seen(const struct lock_lines *lines, int64_t revision)
+{
+    return revision == LINES_NEVER ? UINT64_MAX
+                                   : cluster_track_seen(lines->track, revision);
 }

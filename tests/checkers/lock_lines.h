@@ -66,8 +66,9 @@ const struct line_hold *lock_lines_find(const struct lock_lines *lines, uint32_t
 const struct line_hold *lock_lines_find_at(const struct lock_lines *lines, uint32_t name,
                                            int64_t token, int64_t revision);
 
-/* When a revision was first applied anywhere; UINT64_MAX: never. */
-uint64_t lock_lines_time(const struct lock_lines *lines, int64_t revision);
+/* A revision was there nowhere before born, and somewhere by seen; UINT64_MAX: never. */
+uint64_t lock_lines_born(const struct lock_lines *lines, int64_t revision);
+uint64_t lock_lines_seen(const struct lock_lines *lines, int64_t revision);
 
 /* The record of a lock's key names so many holds; -1: it is no record. */
 int64_t lock_count_holds(struct slice record);

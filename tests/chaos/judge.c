@@ -1,0 +1,163 @@
+#include "tests/chaos/judge.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/mem.h"
+#include "tests/chaos/client.h"
+#include "tests/chaos/story.h"
+#include "tests/checkers/linear.h"
+#include "tests/checkers/revision_order.h"
+
+struct judgement {
+    struct story *story;
+    uint64_t drift_ppm;
+    enum judge_verdict verdict;
+};
+
+static double seconds(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static void blame(struct judgement *judgement, enum judge_verdict verdict,
+                  const char *what, const char *text)
+{
+    printf("%s: %s\n", what, text);
+    if (judgement->verdict != JUDGE_INVALID) {
+        judgement->verdict = verdict;
+    }
+}
+
+/* The part of the log that the clients of keys and values are about. */
+static struct event *kv_events(const struct chronicle *chronicle, size_t *n)
+{
+    struct event *events = mem_alloc((chronicle->n_changes + 1) * sizeof(*events));
+    struct slice prefix = slice_str(KV_PREFIX);
+
+    *n = 0;
+    for (size_t i = 0; i < chronicle->n_changes; i++) {
+        const struct change *change = &chronicle->changes[i];
+        struct slice name = chronicle_name(chronicle, change->key);
+
+        if (name.len < prefix.len || memcmp(name.ptr, prefix.ptr, prefix.len) != 0) {
+            continue;
+        }
+        events[*n] = (struct event){.revision = change->revision,
+                                    .key = change->key,
+                                    .create_revision = change->create_revision,
+                                    .version = change->version};
+        for (size_t k = 0; k < change->value.len && !change->deleted; k++) {
+            events[*n].value = events[*n].value * 10 + (change->value.ptr[k] - '0');
+        }
+        (*n)++;
+    }
+    return events;
+}
+
+static void judge_order(struct judgement *judgement)
+{
+    struct story *story = judgement->story;
+    struct order_fault fault;
+    struct err err;
+    size_t n_events;
+    struct event *events = kv_events(&story->chronicle, &n_events);
+
+    if (revision_order_check(&story->history, events, n_events, story->chronicle.last,
+                             &fault, &err) != 0) {
+        blame(judgement, JUDGE_INVALID, "order of revisions", err.text);
+    }
+    free(events);
+}
+
+static void judge_linear(struct judgement *judgement)
+{
+    struct story *story = judgement->story;
+    uint32_t key = 0;
+    size_t stuck = 0;
+    char text[200];
+    enum linear_verdict verdict = linear_check(&story->history, &key, &stuck);
+
+    if (verdict == LINEAR_YES) {
+        return;
+    }
+    snprintf(text, sizeof(text), "key %.*s",
+             (int)chronicle_name(&story->chronicle, key).len,
+             (const char *)chronicle_name(&story->chronicle, key).ptr);
+    if (verdict == LINEAR_NO) {
+        blame(judgement, JUDGE_INVALID, "not linearizable", text);
+    } else {
+        blame(judgement, JUDGE_INCOMPLETE, "too hard to judge", text);
+    }
+}
+
+static void judge_watches(struct judgement *judgement)
+{
+    const struct story *story = judgement->story;
+    struct err err;
+
+    for (size_t i = 0; i < story->n_stretches; i++) {
+        if (watch_check(&story->chronicle, &story->stretches[i], &err) != 0) {
+            blame(judgement, JUDGE_INVALID, "watch", err.text);
+        }
+    }
+}
+
+static void count(const struct story *story, struct judge_counts *counts)
+{
+    counts->n_ops = story->history.n;
+    for (size_t i = 0; i < story->history.n; i++) {
+        const struct op *op = &story->history.ops[i];
+
+        counts->n_unknown += op->outcome == OP_UNKNOWN || op->outcome == OP_PENDING;
+    }
+    counts->n_revisions = (uint64_t)story->chronicle.last;
+    counts->n_events = story->n_events;
+    counts->n_watches = story->n_stretches;
+    counts->n_leases = story->n_lives;
+    counts->n_lock_asks = story->locks.n;
+}
+
+static void judge_story(struct judgement *judgement)
+{
+    struct story *story = judgement->story;
+
+    if (story->complaint[0] != '\0') {
+        blame(judgement, JUDGE_INVALID, "complaint", story->complaint);
+    }
+    story_know_times(story);
+    judge_order(judgement);
+    judge_linear(judgement);
+    judge_watches(judgement);
+}
+
+enum judge_verdict judge(const struct judge_options *options, struct judge_counts *counts)
+{
+    struct story story;
+    struct judgement judgement = {.story = &story, .drift_ppm = options->drift_ppm};
+    struct err err;
+    double from = seconds();
+    int rc = story_open(&story, options->dir, &err);
+
+    if (rc == 0) {
+        rc = story_read_log(&story, &err);
+    }
+    if (rc == 0) {
+        rc = story_read(&story, &err);
+    }
+    if (rc != 0) {
+        blame(&judgement, JUDGE_INCOMPLETE, "history", err.text);
+    } else {
+        judge_story(&judgement);
+    }
+    count(&story, counts);
+    counts->seconds = seconds() - from;
+    story_close(&story);
+    return judgement.verdict;
+}
