@@ -225,6 +225,17 @@ static void slow_disk(struct run *run, struct node_member *member)
                  on_slow_end, run, member->number - 1);
 }
 
+static void slow_net(struct run *run)
+{
+    struct sim_net *net = sim_world_net(run->world);
+
+    sim_net_set_delay(net, 100 * SIM_US,
+                      sim_rng_between(&run->rng, SIM_MS, 80 * SIM_MS));
+    if (sim_rng_chance(&run->rng, 500000)) {
+        sim_net_set_speed(net, sim_rng_between(&run->rng, 50, 2000)); /* 500 KB/s */
+    }
+}
+
 static void strike(struct run *run, enum fault fault)
 {
     struct sim_net *net = sim_world_net(run->world);
@@ -276,8 +287,7 @@ static void strike(struct run *run, enum fault fault)
         fill_disk(run, member);
         return;
     case FAULT_SLOW_NET:
-        sim_net_set_delay(net, 100 * SIM_US,
-                          sim_rng_between(&run->rng, SIM_MS, 80 * SIM_MS));
+        slow_net(run);
         return;
     case FAULT_FREEZE_CLIENT:
         services_freeze(&run->services,
@@ -322,6 +332,7 @@ static void heal(struct run *run)
     services_thaw(&run->services);
     sim_net_heal(sim_world_net(run->world));
     sim_net_set_delay(sim_world_net(run->world), 50 * SIM_US, 500 * SIM_US);
+    sim_net_set_speed(sim_world_net(run->world), SIM_NET_NS_PER_BYTE);
     for (uint32_t i = 0; i < run->cluster.n_members; i++) {
         struct node_member *member = &run->cluster.members[i];
 

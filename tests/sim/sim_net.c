@@ -15,7 +15,7 @@
 #define WINDOW          (64 * KIB) /* bytes on the way that do not count as backlog */
 #define RETRANSMIT      (150 * SIM_MS)
 #define CONNECT_TIMEOUT (3 * SIM_S)
-#define NS_PER_BYTE     8 /* 125 MB/s */
+#define SEGMENT_MAX     (64 * KIB) /* bytes that a reader gets at once */
 
 enum segment_kind { SEGMENT_OPEN, SEGMENT_BYTES, SEGMENT_END, SEGMENT_RESET };
 
@@ -75,6 +75,7 @@ struct sim_net {
     bool cut[SIM_HOSTS_MAX][SIM_HOSTS_MAX];
     uint64_t delay_low;
     uint64_t delay_high;
+    uint64_t ns_per_byte;
     struct sim_rng rng;
     uint32_t next_port;
 };
@@ -155,7 +156,7 @@ static struct segment *post(struct stream *end, enum segment_kind kind,
     if (arrives < end->last_arrival) {
         arrives = end->last_arrival;
     }
-    arrives += bytes.len * NS_PER_BYTE;
+    arrives += bytes.len * net->ns_per_byte;
     end->last_arrival = arrives;
     segment->kind = kind;
     segment->arrives = arrives;
@@ -384,7 +385,12 @@ static void net_write(struct stream *stream, struct slice bytes)
         return;
     }
     stream->in_flight += bytes.len;
-    post(stream->other, SEGMENT_BYTES, bytes);
+    while (bytes.len > 0) {
+        size_t part = bytes.len < SEGMENT_MAX ? bytes.len : SEGMENT_MAX;
+
+        post(stream->other, SEGMENT_BYTES, slice_of(bytes.ptr, part));
+        bytes = slice_of(bytes.ptr + part, bytes.len - part);
+    }
     stream->was_full = stream->was_full || backlog(stream) >= STREAM_LOW;
 }
 
@@ -442,6 +448,7 @@ struct sim_net *sim_net_new(struct sim_world *world)
     net->rng = sim_rng_split(sim_world_rng(world));
     net->delay_low = 50 * SIM_US;
     net->delay_high = 500 * SIM_US;
+    net->ns_per_byte = SIM_NET_NS_PER_BYTE;
     list_init(&net->pairs);
     list_init(&net->listeners);
     return net;
@@ -492,6 +499,11 @@ void sim_net_set_delay(struct sim_net *net, uint64_t low, uint64_t high)
 {
     net->delay_low = low;
     net->delay_high = high;
+}
+
+void sim_net_set_speed(struct sim_net *net, uint64_t ns_per_byte)
+{
+    net->ns_per_byte = ns_per_byte;
 }
 
 static bool is_between(const struct pair *pair, uint32_t a, uint32_t b)

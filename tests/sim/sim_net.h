@@ -13,7 +13,8 @@
 #include "base/env.h"
 #include "tests/sim/sim_world.h"
 
-#define SIM_HOSTS_MAX 64 /* numbers are below this */
+#define SIM_HOSTS_MAX       64 /* numbers are below this */
+#define SIM_NET_NS_PER_BYTE 8  /* at first: 125 MB/s */
 
 struct sim_net;
 
@@ -32,6 +33,9 @@ void sim_net_heal(struct sim_net *net);
 
 /* One-way delay of every byte, uniform between the two. */
 void sim_net_set_delay(struct sim_net *net, uint64_t low, uint64_t high);
+
+/* What each byte of a connection takes, besides. */
+void sim_net_set_speed(struct sim_net *net, uint64_t ns_per_byte);
 
 /* Resets every connection between two hosts. */
 void sim_net_reset(struct sim_net *net, uint32_t a, uint32_t b);

@@ -420,6 +420,7 @@ static void leave_member(struct watch_client *client)
         struct watcher *watcher = &client->watchers[i];
 
         watcher->created = false;
+        watcher->gone = false; /* it begins with the next stream */
         if (watcher->leaving && !client->stopping) {
             pick_watcher(client, watcher);
         }
