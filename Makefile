@@ -218,6 +218,7 @@ down: ## stop that cluster, keep its data
 
 UNIT_BIN   := $(UNIT_SRC:%.c=$(B)/san/%)
 CANARY_BIN := $(CANARY_SRC:%.c=$(B)/san/%)
+CHAOS_BIN  := $(addprefix $(B)/rel/chaos/,proxy workload verify lying_disk.so)
 SEEDS      ?= 100000
 MINUTES    ?= 10
 export ASAN_OPTIONS  := abort_on_error=1:detect_leaks=1:detect_stack_use_after_return=1
@@ -230,7 +231,7 @@ check: ## build everything and run every test; ends with "N passed, N failed"
 unit: $(UNIT_BIN) ## run the unit tests only (sanitizer build)
 	@tests/run unit
 
-tests: all $(UNIT_BIN) $(CANARY_BIN) $(B)/rel/sim $(B)/san/kvd $(B)/fail/kvd # what check runs
+tests: all $(UNIT_BIN) $(CANARY_BIN) $(B)/rel/sim $(B)/san/kvd $(B)/fail/kvd $(CHAOS_BIN) # what check runs
 
 layers: ## check the #include lines against the layers of the house
 	@tests/layers
@@ -242,7 +243,7 @@ sim: $(B)/rel/sim ## search for bugs with simulated clusters: make sim SEEDS=100
 	$(B)/rel/sim raftlog --seeds $(SEEDS)
 	$(B)/rel/sim node --seeds $(SEEDS)
 
-chaos: $(B)/rel/chaos/proxy $(B)/fail/kvd ## harm real members: make chaos MINUTES=10 [SEED=7 SIZE=5]
+chaos: $(CHAOS_BIN) $(B)/fail/kvd ## harm real members: make chaos MINUTES=10 [SEED=7 SIZE=5]
 	@tests/chaos/run --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(if $(SIZE),--size $(SIZE))
 
 soak: ## the long versions: hundreds of kills, many seeds (about an hour)

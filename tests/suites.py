@@ -17,6 +17,10 @@ NODE_SEEDS = {"check": "500", "soak": "100000"}
 NODE_SEEDS_FOUND = ()
 KILLS = {"check": "30", "soak": "150"}
 
+# Harms to real members: tests/chaos/run --list.
+CHAOS_SHORT = "power-cut-all,kill-all,cut-leader,lose-state,disk-full+crash-at"
+CHAOS_MINUTES = "60"
+
 # Bugs that the simulations can be told to have, and must then find.
 PLANTS = {
     "raftlog": ("ack-before-fsync", "read-without-round", "apply-beyond-stored"),
@@ -76,6 +80,20 @@ def clusters(effort):
             for source in sources("tests/cluster/test_*.py")]
 
 
+def chaos(effort):
+    """Needs root, and says so where it is not there."""
+    run = path("tests/chaos/run")
+    found = [Suite("chaos/short", [run, "--seed", "7", "--size", "3", "--plan", CHAOS_SHORT], 240)]
+    if effort == "soak":
+        found += [
+            Suite("chaos/long", [run, "--minutes", CHAOS_MINUTES], 5400, alone=True),
+            Suite("chaos/counted", [run, "--kills", "1000", "--power-cuts", "200"], 5400,
+                  alone=True),
+            script("chaos/plants", "tests/chaos/test_plants.py", 900, alone=True),
+        ]
+    return found
+
+
 def units():
     return [Suite("unit/" + short(source), [path("build/san", source[:-len(".c")])], 120)
             for source in sources("tests/unit/*/test_*.c")]
@@ -112,5 +130,5 @@ def sanitized(suites):
 
 def all_suites(effort):
     """Everything, in the order in which it should start."""
-    servers = clusters(effort) + clients()
+    servers = chaos(effort) + clusters(effort) + clients()
     return servers + simulations(effort) + sanitized(servers) + units() + repository()

@@ -80,10 +80,16 @@ class Tally:
         self.faults = 0
         self.kinds = {}
         self.rounds = 0
-        self.checked = 0
+        self.counts = {}  # of verify, added up
         self.gap = 0.0
         self.told_minutes = 0
-        self.verdict = "no round verified yet"
+
+    def add(self, counts, gap):
+        """A round was verified."""
+        self.rounds += 1
+        self.gap = max(self.gap, gap)
+        for name in ("operations", "revisions", "events", "leases", "lock_asks"):
+            self.counts[name] = self.counts.get(name, 0) + counts[name]
 
     def tell(self, crew, always=False):
         """One line a minute."""
@@ -91,10 +97,15 @@ class Tally:
         if minutes <= self.told_minutes and not always:
             return
         self.told_minutes = minutes
-        under_way = crew.operations if crew else 0
+        operations = self.counts.get("operations", 0) + (crew.operations if crew else 0)
         gap = max(self.gap, crew.gap if crew else 0)
-        print("%3d min: %d operations, %d faults, longest write gap %.1f s; %s" % (
-            minutes, self.checked + under_way, self.faults, gap, self.verdict), flush=True)
+        print("%3d min: %d operations, %d faults, longest write gap %.1f s; "
+              "rounds verified: %d (%s)" % (minutes, operations, self.faults, gap, self.rounds,
+                                            self.verified()), flush=True)
+
+    def verified(self):
+        return ", ".join("%d %s" % (count, name.replace("_", " "))
+                         for name, count in self.counts.items()) or "nothing yet"
 
 
 class Round:
@@ -125,7 +136,7 @@ class Round:
         self.group.start(self.group.members)
         self.group.wait_ready()
         self.crew = Crew(self.group.endpoints(), self.choice.randrange(1 << 30),
-                         os.path.join(self.folder, "history"))
+                         os.path.join(self.folder, "history"), self.arguments.rate)
         self.crew.wait_writes(WRITES_TO_BE_WELL, WRITABLE_SECONDS)
 
     def say(self, text):
@@ -144,6 +155,7 @@ class Round:
         for fault in reversed(chosen):
             self.group.watch()
             fault.heal()
+        self.group.heal()
         self.say("healed: " + "; ".join(fault.words for fault in chosen))
         self.check_well(any(name in SEEDING for name in names))
 
@@ -183,12 +195,9 @@ class Round:
         self.crew.stop()
         self.group.wait_ready()
         self.group.check_equal()
-        checked, verdict = self.crew.verify()
+        counts = self.crew.verify()
         self.group.watch()
-        self.tally.rounds += 1
-        self.tally.checked += checked
-        self.tally.gap = max(self.tally.gap, self.crew.gap)
-        self.tally.verdict = "%d rounds verified, the last: %s" % (self.tally.rounds, verdict)
+        self.tally.add(counts, self.crew.gap)
         self.crew = None
         self.close()
         shutil.rmtree(self.folder)

@@ -24,6 +24,7 @@ class Disk:
     def __init__(self, image, folder):
         self.image = image
         self.folder = folder
+        self.powered = False
 
     def make(self):
         with open(self.image, "wb") as file:
@@ -35,6 +36,7 @@ class Disk:
 
     def mount(self):
         command("mount", "-o", "loop,commit=300", self.image, self.folder)
+        self.powered = True
 
     def unmount(self):
         """A process that was just killed may hold it for a moment more."""
@@ -47,6 +49,7 @@ class Disk:
 
     def cut_power(self):
         """From now on nothing reaches the disk."""
+        self.powered = False
         folder = os.open(self.folder, os.O_RDONLY)
         try:
             fcntl.ioctl(folder, FS_IOC_SHUTDOWN, struct.pack("I", NO_LOG_FLUSH))
@@ -64,6 +67,8 @@ class Disk:
 
     def fill(self, leave):
         """Takes all room but so many bytes."""
+        if not self.powered:
+            return
         with open(os.path.join(self.folder, FILLER), "ab") as file:
             room = self.free() - leave
             while room > 4096:
@@ -74,6 +79,7 @@ class Disk:
                     room //= 2
 
     def make_room(self):
+        """What fill() took."""
         path = os.path.join(self.folder, FILLER)
         if os.path.exists(path):
             os.unlink(path)

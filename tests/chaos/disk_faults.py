@@ -46,7 +46,7 @@ class DiskFull(Fault):
     def inject(self):
         self.chosen = self.victims(self.group.majority() if self.many else 1)
         self.words = "disk of %s full but for %d KiB" % (named(self.chosen), self.leave // 1024)
-        self.allow(self.chosen, lambda code, last: code == 1 and "disk is full" in last)
+        self.allow(self.chosen, lambda code, last: code == 1 and "full" in last)
         for member in self.chosen:
             member.disk.fill(self.leave)
 
@@ -66,7 +66,7 @@ class LoseState(Fault):
         self.chosen = self.victim()
         self.words = "the database of %s is lost" % self.chosen.name
         self.chosen.kill()
-        for path in self.chosen.state_paths():
+        for path in self.chosen.state_paths() if self.chosen.disk.powered else ():
             os.unlink(path)
 
     def heal(self):

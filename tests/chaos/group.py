@@ -30,11 +30,6 @@ class Group:
         self.members = [Member(number + 1, folder, server, has_clock, planted or {})
                         for number in range(size)]
 
-    def make(self):
-        for member in self.members:
-            member.make()
-        self.start(self.members)
-
     def options_of(self, member):
         everywhere = "http://0.0.0.0:2379"
         options = {
@@ -52,8 +47,9 @@ class Group:
         return options
 
     def start(self, members):
+        """Those that do not run; one without power stays down."""
         for member in members:
-            if not member.running():
+            if member.disk.powered and not member.running():
                 member.start(self.options_of(member))
 
     def endpoints(self):
@@ -141,6 +137,12 @@ class Group:
         if before != state:
             raise Broken("equal state at equal index", "at index %d %s has %s and %s has %s" % (
                 state["applied_index"], other, before, name, state))
+
+    def heal(self):
+        """What no single fault sees to when several met at one member."""
+        for member in self.members:
+            member.disk.make_room()
+        self.start(self.members)
 
     def close(self):
         for member in self.members:
