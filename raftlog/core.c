@@ -80,6 +80,16 @@ static void act_entries(struct raftlog *log, const struct raft_update *update,
     raft_free(batch[0].batch);
 }
 
+/* A state takes the place of the whole log. */
+static void act_snapshot(struct raftlog *log, struct raft_snapshot_metadata *metadata)
+{
+    struct store_anchor anchor = core_anchor(log, metadata->index, metadata->term);
+
+    CHECK(metadata->index > log->commit);
+    store_truncate_prefix(log->store, &anchor);
+    raft_configuration_close(&metadata->configuration);
+}
+
 static void put_vote_request(struct raftlog *log, const struct raft_message *message)
 {
     const struct raft_request_vote *vote = &message->request_vote;
@@ -152,12 +162,13 @@ static void act_message(struct raftlog *log, const struct raft_message *message)
         put_timeout_now(log, message);
         break;
     case RAFT_INSTALL_SNAPSHOT:
-        replicate_lost(log, message->server_id, message->install_snapshot.last_index);
+        /* Whether it lacks a state shows its answer to an AppendEntries. */
+        replicate_ask(log, message->server_id, message->install_snapshot.last_index, 0);
         break;
     }
 }
 
-static void act(struct raftlog *log, const struct raft_update *update,
+static void act(struct raftlog *log, struct raft_update *update,
                 const struct pending *given)
 {
     if (update->flags & (RAFT_UPDATE_CURRENT_TERM | RAFT_UPDATE_VOTED_FOR)) {
@@ -167,7 +178,9 @@ static void act(struct raftlog *log, const struct raft_update *update,
     if (update->flags & RAFT_UPDATE_ENTRIES) {
         act_entries(log, update, given);
     }
-    CHECK(!(update->flags & RAFT_UPDATE_SNAPSHOT));
+    if (update->flags & RAFT_UPDATE_SNAPSHOT) {
+        act_snapshot(log, &update->snapshot.metadata);
+    }
     if (update->flags & RAFT_UPDATE_MESSAGES) {
         for (unsigned i = 0; i < update->messages.n; i++) {
             act_message(log, &update->messages.batch[i]);
@@ -335,7 +348,7 @@ void core_persisted(struct raftlog *log)
 {
     struct raft_event event = {.type = RAFT_PERSISTED_ENTRIES};
 
-    if (core_stored(log) > log->raft.last_stored) {
+    if (!log->raft.snapshot.installing && core_stored(log) > log->raft.last_stored) {
         CHECK(log->role != RAFTLOG_CANDIDATE);
         event.persisted_entries.index = core_stored(log);
         must_step(log, &event, NULL);
@@ -357,18 +370,103 @@ void core_transfer(struct raftlog *log, uint64_t to)
     must_step(log, &event, NULL);
 }
 
-void core_truncated(struct raftlog *log, uint64_t index)
+static struct raft_configuration configuration_of(const struct raftlog *log)
 {
-    struct raft_event event = {.type = RAFT_SNAPSHOT};
-    struct raft_snapshot_metadata *metadata = &event.snapshot.metadata;
     struct slice bytes = slice_of(log->configuration.base, log->configuration.len);
-    bool decoded = member_decode(bytes, &metadata->configuration);
+    struct raft_configuration configuration;
+    bool decoded = member_decode(bytes, &configuration);
 
     CHECK(decoded);
-    metadata->index = index;
-    metadata->term = store_term_of(log->store, index);
-    metadata->configuration_index = 1;
+    return configuration;
+}
+
+static struct raft_snapshot_metadata metadata_of(const struct raftlog *log,
+                                                 uint64_t index)
+{
+    return (struct raft_snapshot_metadata){.index = index,
+                                           .term = store_term_of(log->store, index),
+                                           .configuration = configuration_of(log),
+                                           .configuration_index = 1};
+}
+
+void core_truncated(struct raftlog *log, uint64_t index)
+{
+    struct raft_event event = {.type = RAFT_SNAPSHOT,
+                               .snapshot.metadata = metadata_of(log, index)};
+
     must_step(log, &event, NULL);
+}
+
+struct store_anchor core_anchor(const struct raftlog *log, uint64_t index, uint64_t term)
+{
+    return (struct store_anchor){
+        .index = index,
+        .term = term,
+        .configuration = slice_of(log->configuration.base, log->configuration.len),
+        .configuration_index = 1,
+    };
+}
+
+void core_adopt(struct raftlog *log, uint64_t index)
+{
+    if (index > log->commit) {
+        log->guard.commit = index;
+        log->raft.commit_index = index;
+        log->commit = index;
+    }
+    log->dirty = true;
+}
+
+void core_install(struct raftlog *log, uint64_t index, uint64_t term)
+{
+    struct peer *leader = core_find_peer(log, core_leader(log));
+    struct raft_message message = {.type = RAFT_INSTALL_SNAPSHOT};
+    bool admitted;
+
+    CHECK(leader != NULL);
+    message.server_id = leader->id;
+    message.server_address = leader->address;
+    message.install_snapshot = (struct raft_install_snapshot){
+        .term = log->raft.current_term,
+        .last_index = index,
+        .last_term = term,
+        .conf = configuration_of(log),
+        .conf_index = 1,
+    };
+    admitted = guard_admit(&log->guard, &log->raft, &message);
+    CHECK(admitted);
+    core_receive(log, &message);
+    CHECK(log->raft.snapshot.installing);
+}
+
+void core_installed(struct raftlog *log, uint64_t index)
+{
+    struct raft_event event = {.type = RAFT_PERSISTED_SNAPSHOT};
+
+    CHECK(log->raft.snapshot.installing);
+    event.persisted_snapshot.metadata = metadata_of(log, index);
+    event.persisted_snapshot.last = true;
+    must_step(log, &event, NULL);
+    propose_heard(log, true);
+}
+
+/* libraft enters a later term with any message of that term: here a request for a vote
+ * that has no chance, since every log holds the first entry. */
+void core_enter_term(struct raftlog *log, uint64_t term)
+{
+    const struct peer *peer = &log->peers[0];
+    struct raft_message message = {.type = RAFT_REQUEST_VOTE};
+
+    CHECK(log->n_peers > 0);
+    if (term <= log->raft.current_term) {
+        return;
+    }
+    message.server_id = peer->id;
+    message.server_address = peer->address;
+    message.request_vote = (struct raft_request_vote){
+        .version = 2, .term = term, .candidate_id = peer->id, .disrupt_leader = true};
+    core_receive(log, &message);
+    CHECK(log->raft.current_term == term && log->raft.voted_for == 0);
 }
 
 uint64_t core_stored(const struct raftlog *log)
@@ -384,7 +482,7 @@ bool core_settled(const struct raftlog *log)
 
 bool core_barred(const struct raftlog *log)
 {
-    return log->rest != 0;
+    return log->rest != 0 || install_bars(log);
 }
 
 uint64_t core_leader(const struct raftlog *log)

@@ -19,6 +19,7 @@
 #include "base/limits.h"
 #include "raftlog/failover.h"
 #include "raftlog/guard.h"
+#include "raftlog/install.h"
 #include "raftlog/member.h"
 #include "raftlog/outbox.h"
 #include "raftlog/propose.h"
@@ -66,13 +67,14 @@ struct raftlog {
     bool quiet;                /* the leader gets no answer in this step */
     uint64_t lead_term;        /* the last term this member led */
     uint64_t commit;           /* committed as far as known; never decreases */
-    uint64_t taken;            /* given out by raftlog_next */
+    uint64_t taken;            /* given out by raftlog_next, or part of the state */
     uint64_t taken_cluster_ms; /* stamp of that entry, 0 before the first one */
     uint64_t applied;          /* reported by the caller */
     uint64_t timer_ms;         /* when the timer last fired */
     bool dirty;                /* something waits for a turn */
 
     struct failover failover;
+    struct install install;
     struct propose propose;
     struct replicate replicate;
     struct readindex readindex;
@@ -105,6 +107,20 @@ void core_transfer(struct raftlog *log, uint64_t to);
 
 /* The log begins behind index from now on. */
 void core_truncated(struct raftlog *log, uint64_t index);
+
+/* The log may begin behind this entry. The configuration's bytes stay the log's. */
+struct store_anchor core_anchor(const struct raftlog *log, uint64_t index, uint64_t term);
+
+/* Entries up to index, which are stored, are known to be committed. */
+void core_adopt(struct raftlog *log, uint64_t index);
+
+/* The leader's log holds this entry, and the state here: the log begins anew behind it.
+ * To be followed by core_installed when that is durable. */
+void core_install(struct raftlog *log, uint64_t index, uint64_t term);
+void core_installed(struct raftlog *log, uint64_t index);
+
+/* Takes part in no term below this one any more. */
+void core_enter_term(struct raftlog *log, uint64_t term);
 
 /* Entries up to here are durable on this member. */
 uint64_t core_stored(const struct raftlog *log);

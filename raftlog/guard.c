@@ -47,6 +47,17 @@ static bool admit_append_result(const struct guard *guard, const struct raft *ra
     return true;
 }
 
+/* Only what install.c makes, and when libraft has no reason to ignore it: where it does,
+ * who owns what the message carries differs from path to path. */
+static bool admit_install(const struct raft *raft, raft_id from,
+                          const struct raft_install_snapshot *install)
+{
+    return raft->state == RAFT_FOLLOWER && install->term == raft->current_term &&
+           raft->follower_state.current_leader.id == from && !raft->snapshot.installing &&
+           install->last_index > raft->trail.snapshot.index &&
+           install->last_index > raft->commit_index;
+}
+
 bool guard_admit(const struct guard *guard, const struct raft *raft,
                  struct raft_message *message)
 {
@@ -63,7 +74,7 @@ bool guard_admit(const struct guard *guard, const struct raft *raft,
     case RAFT_TIMEOUT_NOW:
         return true;
     case RAFT_INSTALL_SNAPSHOT:
-        return false;
+        return admit_install(raft, message->server_id, &message->install_snapshot);
     }
     return false;
 }
@@ -115,6 +126,8 @@ void guard_before(struct guard *guard, const struct raft *raft,
     }
     if (message->type == RAFT_APPEND_ENTRIES) {
         guard->stale_append = message->append_entries.term < raft->current_term;
+    } else if (message->type == RAFT_INSTALL_SNAPSHOT) {
+        guard->stale_append = message->install_snapshot.term < raft->current_term;
     } else if (message->type == RAFT_REQUEST_VOTE) {
         guard->low_pre_vote = message->request_vote.pre_vote &&
                               message->request_vote.term < raft->current_term;
@@ -142,7 +155,8 @@ void guard_after(struct guard *guard, struct raft *raft, struct raft_update *upd
             correct_reply(guard, raft, &update->messages.batch[i]);
         }
     }
-    if (raft->commit_index > guard->commit) {
+    if (raft->commit_index > guard->commit &&
+        (!raft->snapshot.installing || off(guard, RAFTLOG_PLANT_NO_R9))) {
         guard->commit = raft->commit_index;
     } else if (!off(guard, RAFTLOG_PLANT_NO_R9)) {
         raft->commit_index = guard->commit;

@@ -9,8 +9,9 @@
  *       skipped and old entries look new. They are stripped, prev becomes the anchor.
  *   R2  a configuration's index is recorded as that of the first entry of its message.
  *       Messages are split in front of each configuration entry.
- *   R3  the reply to an AppendEntries of an old term has an uninitialised index, which
- *       counts as an acknowledgement where prev is 0. It is set to one that says nothing.
+ *   R3  the reply to an AppendEntries or InstallSnapshot of an old term has an
+ *       uninitialised index, which counts as an acknowledgement where prev is 0. It is
+ *       set to one that says nothing.
  *   R4  a late rejection moves a follower's next index to or below what it has
  *       acknowledged. Such rejections are dropped, their hints raised.
  *   R5  the only voter elects itself without a new term: two leaderships share one term.
@@ -19,8 +20,10 @@
  *       voter's is higher. The reply to a lower term carries the voter's own.
  *   R8  with no entry of the leader's own term committed, neither reads nor changes of
  *       the configuration are safe (Raft dissertation, sections 4.1 and 6.4).
- *   R9  the commit index of a follower falls when an old message arrives late. It is put
- *       back. */
+ *   R9  the commit index of a follower falls when an old message arrives late, and jumps
+ *       to a snapshot's index while that is being installed. It is put back.
+ *
+ * InstallSnapshot is no message between members: install.c alone makes it. */
 #ifndef KVD_RAFTLOG_GUARD_H
 #define KVD_RAFTLOG_GUARD_H
 

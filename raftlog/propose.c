@@ -10,9 +10,12 @@
 void propose_lead(struct raftlog *log)
 {
     struct propose *propose = &log->propose;
-    struct raftlog_entry last;
+    struct raftlog_entry last = {.index = store_last_index(log->store),
+                                 .cluster_ms = log->taken_cluster_ms};
 
-    store_get(log->store, store_last_index(log->store), &last);
+    if (last.index > store_get_anchor(log->store)->index) {
+        store_get(log->store, last.index, &last);
+    } /* else the log is empty behind an installed state, which was taken */
     *propose = (struct propose){
         .cluster_ms = last.cluster_ms + propose->led_ms,
         .looked_ms = env_mono_ms(log->env),

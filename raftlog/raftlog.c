@@ -1,6 +1,5 @@
 #include "raftlog/raftlog.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 
 #include "base/check.h"
@@ -73,39 +72,6 @@ static int check_configuration(struct raftlog *log, const char *dir, struct err 
     return 0;
 }
 
-/* The state machine must not know more than the log, nor lack what the log has dropped.
- */
-static int check_applied(struct raftlog *log, const struct raftlog_options *options,
-                         struct err *err)
-{
-    uint64_t first = store_get_anchor(log->store)->index;
-    uint64_t last = store_last_index(log->store);
-    uint64_t term;
-
-    if (options->applied < first) {
-        return err_set(err, ERR_CORRUPT,
-                       "%s/log begins behind index %" PRIu64
-                       ", but the state ends at %" PRIu64
-                       ": entries between are lost; re-seed this member from the others",
-                       options->dir, first, options->applied);
-    }
-    if (options->applied > last) {
-        return err_set(err, ERR_CORRUPT,
-                       "%s/log ends at index %" PRIu64 ", but the state knows %" PRIu64
-                       ": the log lost entries; re-seed this member from the others",
-                       options->dir, last, options->applied);
-    }
-    term = options->applied > 0 ? store_term_of(log->store, options->applied) : 0;
-    if (options->applied_term != 0 && term != options->applied_term) {
-        return err_set(err, ERR_CORRUPT,
-                       "%s/log has term %" PRIu64 " at index %" PRIu64
-                       ", but the state has term %" PRIu64
-                       " there: they do not belong together; re-seed this member",
-                       options->dir, term, options->applied, options->applied_term);
-    }
-    return 0;
-}
-
 static void init_raft(struct raftlog *log)
 {
     char address[MEMBER_ADDRESS_SIZE];
@@ -156,8 +122,8 @@ int raftlog_open(struct raftlog **out, const struct raftlog_options *options,
     log->election_ms = options->election_ms;
     log->taken = options->applied;
     log->applied = options->applied;
-    log->truncate.keep_entries =
-        options->keep_entries > 0 ? options->keep_entries : LIMIT_LOG_KEEP_ENTRIES;
+    log->taken_cluster_ms = options->applied_cluster_ms;
+    truncate_open(log, options);
     log->entries_raft = mem_zero(LIMIT_CHUNK_ENTRIES * sizeof(*log->entries_raft));
     log->entries_full = mem_zero(LIMIT_CHUNK_ENTRIES * sizeof(*log->entries_full));
     raftlog_set_plants(log, options->plants);
@@ -170,7 +136,7 @@ int raftlog_open(struct raftlog **out, const struct raftlog_options *options,
     if (rc != 0) {
         goto fail;
     }
-    rc = check_applied(log, options, err);
+    rc = install_open(log, options, err);
     if (rc == 0) {
         rc = check_configuration(log, options->dir, err);
     }
@@ -241,6 +207,7 @@ void raftlog_turn(struct raftlog *log)
     }
     store_release(log->store);
     core_persisted(log);
+    install_turn(log);
     failover_turn(log);
     if (env_mono_ms(log->env) >= timer_ms(log)) {
         core_timeout(log);
@@ -286,7 +253,7 @@ bool raftlog_next(struct raftlog *log, struct raftlog_entry *out)
     if (log->plants & RAFTLOG_PLANT_APPLY_BEYOND_STORED) {
         upto = log->commit;
     }
-    if (log->taken >= upto) {
+    if (log->taken >= upto || install_pauses(log)) {
         return false;
     }
     store_get(log->store, log->taken + 1, out);
@@ -318,6 +285,11 @@ void raftlog_rest(struct raftlog *log, unsigned rest)
     log->rest = rest;
 }
 
+void raftlog_enter_term(struct raftlog *log, uint64_t term)
+{
+    core_enter_term(log, term);
+}
+
 void raftlog_link_changed(struct raftlog *log, uint64_t member, bool up)
 {
     struct peer *peer = core_find_peer(log, member);
@@ -347,11 +319,12 @@ void raftlog_get_status(const struct raftlog *log, struct raftlog_status *out)
         .id = log->id,
         .term = log->raft.current_term,
         .leader = core_leader(log),
-        .commit_index = log->commit,
+        .commit_index = log->commit > log->applied ? log->commit : log->applied,
         .applied_index = log->applied,
         .last_index = store_last_index(log->store),
         .stored_index = store_stored_index(log->store),
         .first_index = store_get_anchor(log->store)->index + 1,
+        .needs_state = install_needs(log),
         .transferee = log->role == RAFTLOG_LEADER ? raft_transferee(&log->raft) : 0,
         .ready = core_settled(log),
         .log_bytes = stats.bytes,
@@ -361,7 +334,6 @@ void raftlog_get_status(const struct raftlog *log, struct raftlog_status *out)
         .fsyncs = stats.fsyncs,
         .fsync_ns = stats.fsync_ns,
         .fsync_max_ns = stats.fsync_max_ns,
-        .write_ms = stats.write_ms,
         .dropped_frames = log->dropped_frames,
         .elections = log->elections,
         .read_rounds = log->readindex.n_rounds,

@@ -206,7 +206,6 @@ struct raftlog_status {
     uint64_t fsyncs;        /* since open */
     uint64_t fsync_ns;      /* sum of their times */
     uint64_t fsync_max_ns;
-    uint64_t write_ms;       /* age of the oldest log write under way, 0: there is none */
     uint64_t dropped_frames; /* that made no sense */
     uint64_t elections;      /* won or lost by this member since open */
     uint64_t read_rounds;    /* begun here, as leader or asking it, since open */
@@ -245,6 +244,8 @@ enum raftlog_plant {
     RAFTLOG_PLANT_NO_R6 = 1 << 8,
     RAFTLOG_PLANT_NO_R8 = 1 << 9,
     RAFTLOG_PLANT_NO_R9 = 1 << 10,
+    RAFTLOG_PLANT_INSTALL_KEEPS_SUFFIX = 1 << 11,
+    RAFTLOG_PLANT_CAMPAIGNS_WITHOUT_STATE = 1 << 12,
 };
 void raftlog_set_plants(struct raftlog *log, unsigned plants);
 

@@ -162,6 +162,7 @@ static bool receive_append(struct raftlog *log, struct peer *peer,
     log->quiet = false;
     if (core_leader(log) == peer->id && append->term == log->raft.current_term) {
         failover_alive(log, peer->id);
+        install_heard(log);
         truncate_heard(log, append->truncate_to);
     }
     return true;
@@ -221,6 +222,21 @@ static bool receive_timeout_now(struct raftlog *log, struct peer *peer,
     return true;
 }
 
+static bool receive_need_state(struct raftlog *log, struct peer *peer,
+                               const ProtobufCMessage *frame)
+{
+    const Kvd__Peer__NeedState *need = (const Kvd__Peer__NeedState *)frame;
+
+    if (need->at_least == 0 || need->at_least > INDEX_MAX) {
+        return false;
+    }
+    if (log->role == RAFTLOG_FOLLOWER && core_leader(log) == peer->id &&
+        need->term == log->raft.current_term) {
+        install_told(log, need->at_least);
+    }
+    return true;
+}
+
 static bool receive_probe(struct raftlog *log, struct peer *peer,
                           const ProtobufCMessage *frame)
 {
@@ -270,6 +286,7 @@ static const receive_fn receivers[] = {
     [LINK_TERM_PROBE_RESULT] = receive_probe_result,
     [LINK_READ_INDEX] = receive_read_index,
     [LINK_READ_INDEX_RESULT] = receive_read_index_result,
+    [LINK_NEED_STATE] = receive_need_state,
 };
 
 void raftlog_receive(struct raftlog *log, uint64_t from, const struct link_frame *frame)

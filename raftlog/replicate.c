@@ -34,7 +34,7 @@ static uint64_t larger(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
-/* Every member has stored the log up to here at least. */
+/* The log begins behind this entry. */
 static uint64_t anchor_of(const struct raftlog *log)
 {
     return store_get_anchor(log->store)->index;
@@ -108,6 +108,7 @@ void replicate_acknowledged(struct raftlog *log, struct peer *peer, uint64_t ind
 
     if (cursor->probing && (match >= cursor->next || index + 1 >= cursor->next)) {
         cursor->probing = false;
+        cursor->lacking = false;
     }
     cursor_acknowledged(cursor, match);
 }
@@ -151,19 +152,12 @@ void replicate_rejected(struct raftlog *log, struct peer *peer, uint64_t rejecte
     agreed = larger(agreed, larger(match, anchor_of(log)));
     if (agreed + 1 < cursor->next) {
         cursor_probe(cursor, agreed + 1);
-    }
-}
-
-void replicate_lost(struct raftlog *log, uint64_t member, uint64_t index)
-{
-    struct peer *peer = core_find_peer(log, member);
-
-    CHECK(peer != NULL);
-    if (!peer->cursor.lost) {
-        peer->cursor.lost = true;
-        log_error("a member lacks entries that it had stored and that were truncated "
-                  "since: its disk lost them; replace that member",
-                  LOG_HEX("member", member), LOG_UINT("index", index));
+    } else if (!cursor->lacking) {
+        cursor->lacking = true;
+        cursor->due = true;
+        cursor->hurry = true;
+        log_info("a member lacks what the log has dropped: it needs a state",
+                 LOG_HEX("member", peer->id), LOG_UINT("index", agreed));
     }
 }
 
@@ -224,7 +218,7 @@ static struct slice make_frame(struct raftlog *log, uint64_t prev, unsigned n)
     frame.prev_log_index = prev;
     frame.prev_log_term = prev > 0 ? store_term_of(log->store, prev) : 0;
     frame.leader_commit = log->commit;
-    frame.truncate_to = log->truncate.stored_by_all;
+    frame.truncate_to = log->truncate.may_go;
     frame.n_entries = n;
     frame.entries = replicate->pointers;
     CHECK(prev == 0 || frame.prev_log_term > 0);
@@ -256,15 +250,34 @@ static bool silent_for(const struct raftlog *log, const struct cursor *cursor,
     return env_mono_ms(log->env) >= cursor->sent_ms + ms;
 }
 
+/* A follower is told with a heartbeat, at most as often as there ought to be one. */
+static void tell_lacking(struct raftlog *log, struct peer *peer)
+{
+    Kvd__Peer__NeedState need = KVD__PEER__NEED_STATE__INIT;
+    uint64_t now_ms = env_mono_ms(log->env);
+
+    if (now_ms < peer->cursor.told_ms + log->heartbeat_ms) {
+        return;
+    }
+    need.term = log->lead_term;
+    need.at_least = anchor_of(log);
+    outbox_put(&log->outbox, peer->id, LINK_NEED_STATE, &need.base);
+    peer->cursor.told_ms = now_ms;
+}
+
 static void turn_probing(struct raftlog *log, struct peer *peer, bool room)
 {
     struct cursor *cursor = &peer->cursor;
     size_t bytes;
 
-    if (cursor->due &&
-        (cursor->hurry || silent_for(log, cursor, log->heartbeat_ms / 2))) {
-        send_frame(log, peer, cursor->next - 1,
-                   room ? gather(log, cursor->next, &bytes) : 0);
+    if (!cursor->due ||
+        !(cursor->hurry || silent_for(log, cursor, log->heartbeat_ms / 2))) {
+        return;
+    }
+    room = room && !cursor->lacking;
+    send_frame(log, peer, cursor->next - 1, room ? gather(log, cursor->next, &bytes) : 0);
+    if (cursor->lacking) {
+        tell_lacking(log, peer);
     }
 }
 

@@ -8,7 +8,11 @@
  * without waiting for answers, as long as the window and the link have room. A commit
  * index that moved is announced at once. A rejection puts the cursor back and probes
  * again, a whole diverging term at a time. Lost frames show as a rejection of the next
- * heartbeat. */
+ * heartbeat.
+ *
+ * A follower that refuses even what the log begins behind lacks what was truncated. It
+ * gets no entries, but heartbeats, and with them is told to fetch a state, until it
+ * acknowledges one. */
 #ifndef KVD_RAFTLOG_REPLICATE_H
 #define KVD_RAFTLOG_REPLICATE_H
 
@@ -35,7 +39,8 @@ struct cursor {
     bool hurry;         /* due, although a probe was sent a moment ago */
     uint64_t sent_ms;   /* when it was last sent something */
     uint64_t announced; /* the commit index it can know */
-    bool lost;          /* it lacks what was truncated */
+    bool lacking;       /* it lacks what was truncated: it needs a state */
+    uint64_t told_ms;   /* when it was last told so */
 
     struct cursor_chunk chunks[LIMIT_INFLIGHT_CHUNKS]; /* a ring */
     unsigned chunk_first;
@@ -66,11 +71,6 @@ void replicate_ask(struct raftlog *log, uint64_t to, uint64_t prev, unsigned n);
 void replicate_acknowledged(struct raftlog *log, struct peer *peer, uint64_t index);
 void replicate_rejected(struct raftlog *log, struct peer *peer, uint64_t rejected,
                         uint64_t hint_index, uint64_t hint_term);
-
-/* libraft finds that the follower needs entries that were truncated, although it had
- * stored them: its log is damaged. Said once in a leadership; there is no help from here.
- */
-void replicate_lost(struct raftlog *log, uint64_t member, uint64_t index);
 
 /* The link came up: what was in flight may be lost. */
 void replicate_link_up(struct raftlog *log, struct peer *peer);

@@ -35,7 +35,6 @@ struct batch {
     size_t done;   /* carried out: all, unless there was no room */
     uint64_t last; /* stored when this batch is done */
     size_t bytes;  /* of records */
-    uint64_t submitted_ms;
     struct env_job job;
     struct files_tally tally; /* the lane's while it runs, as is all below */
     int rc;
@@ -190,7 +189,6 @@ static void submit(struct store *store)
     store->gathering = &store->batches[batch == &store->batches[0]];
     store->place = 0;
     batch->last = layout_last(&store->layout);
-    batch->submitted_ms = env_mono_ms(store->env);
     batch->tally = (struct files_tally){0};
     batch->done = 0;
     put_on_lane(store, batch);
@@ -670,8 +668,6 @@ void store_release(struct store *store)
 
 void store_get_stats(const struct store *store, struct store_stats *out)
 {
-    const struct batch *writing = store->writing;
-
     *out = (struct store_stats){
         .bytes = store->layout.bytes,
         .segment = store->segment_bytes,
@@ -680,6 +676,5 @@ void store_get_stats(const struct store *store, struct store_stats *out)
         .fsyncs = store->tally.syncs,
         .fsync_ns = store->tally.ns,
         .fsync_max_ns = store->tally.max_ns,
-        .write_ms = writing != NULL ? env_mono_ms(store->env) - writing->submitted_ms : 0,
     };
 }

@@ -113,7 +113,6 @@ struct store_stats {
     uint64_t fsyncs;
     uint64_t fsync_ns;
     uint64_t fsync_max_ns;
-    uint64_t write_ms; /* since the log lane was given the batch it has, 0: it has none */
 };
 void store_get_stats(const struct store *store, struct store_stats *out);
 

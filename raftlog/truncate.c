@@ -9,9 +9,66 @@
  */
 #define STEP_PART 4
 
+/* Of a disk's segments, which are small where there is little room (store.c): a sixteenth
+ * and a quarter of what was free. */
+#define HOLD_SEGMENTS   64
+#define STREAM_SEGMENTS 256
+
 static uint64_t lower(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;
+}
+
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+void truncate_open(struct raftlog *log, const struct raftlog_options *options)
+{
+    log->truncate.keep_entries =
+        options->keep_entries > 0 ? options->keep_entries : LIMIT_LOG_KEEP_ENTRIES;
+    log->truncate.hold_entries =
+        options->hold_entries > 0 ? options->hold_entries : LIMIT_LOG_HOLD_ENTRIES;
+    log->truncate.hold_bytes =
+        options->hold_bytes > 0 ? options->hold_bytes : LIMIT_LOG_HOLD_BYTES;
+}
+
+void raftlog_hold(struct raftlog *log, uint64_t index)
+{
+    log->truncate.fetched = index;
+}
+
+/* ---- what stays ---- */
+
+/* The entry behind which so many entries lie, no more than so many bytes, and no more
+ * than so many segments. At least one entry lies behind it. */
+static uint64_t leave(const struct raftlog *log, uint64_t entries, uint64_t bytes,
+                      uint64_t segments)
+{
+    uint64_t last = store_last_index(log->store);
+    uint64_t held = last - store_get_anchor(log->store)->index;
+    struct store_stats stats;
+    uint64_t average;
+
+    store_get_stats(log->store, &stats);
+    average = stats.bytes / (held > 0 ? held : 1);
+    bytes = lower(bytes, segments * stats.segment);
+    entries = larger(lower(entries, bytes / (average + 1)), 1);
+    return last > entries ? last - entries : 0;
+}
+
+static uint64_t leave_recent(const struct raftlog *log)
+{
+    return leave(log, log->truncate.keep_entries, LIMIT_LOG_KEEP_BYTES, HOLD_SEGMENTS);
+}
+
+/* What somebody who fetches a state here will need. */
+static uint64_t leave_fetched(const struct raftlog *log)
+{
+    uint64_t most = leave(log, UINT64_MAX, LIMIT_LOG_HOLD_STREAM, STREAM_SEGMENTS);
+
+    return log->truncate.fetched > 0 ? larger(log->truncate.fetched, most) : UINT64_MAX;
 }
 
 static uint64_t lowest_match(const struct raftlog *log)
@@ -24,28 +81,22 @@ static uint64_t lowest_match(const struct raftlog *log)
     return lowest;
 }
 
-/* How many recent entries stay: fewer when they are large. At least one stays always. */
-static uint64_t entries_kept(const struct raftlog *log)
+/* What the leader can spare for the others. */
+static uint64_t leave_lacking(const struct raftlog *log)
 {
-    struct store_stats stats;
-    uint64_t held = store_last_index(log->store) - store_get_anchor(log->store)->index;
-    uint64_t average;
-    uint64_t keep;
+    const struct truncate *truncate = &log->truncate;
+    uint64_t most =
+        leave(log, truncate->hold_entries, truncate->hold_bytes, HOLD_SEGMENTS);
 
-    store_get_stats(log->store, &stats);
-    average = stats.bytes / (held > 0 ? held : 1);
-    keep = lower(log->truncate.keep_entries, LIMIT_LOG_KEEP_BYTES / (average + 1));
-    return keep > 0 ? keep : 1;
+    return larger(lowest_match(log), most);
 }
+
+/* ---- truncation ---- */
 
 static void drop_prefix(struct raftlog *log, uint64_t index)
 {
-    struct store_anchor anchor = {
-        .index = index,
-        .term = store_term_of(log->store, index),
-        .configuration = slice_of(log->configuration.base, log->configuration.len),
-        .configuration_index = 1,
-    };
+    struct store_anchor anchor =
+        core_anchor(log, index, store_term_of(log->store, index));
 
     CHECK(anchor.term != 0);
     FAILPOINT(LOG_TRUNCATE);
@@ -53,35 +104,30 @@ static void drop_prefix(struct raftlog *log, uint64_t index)
     store_truncate_prefix(log->store, &anchor);
 }
 
-void truncate_heard(struct raftlog *log, uint64_t stored_by_all)
+void truncate_heard(struct raftlog *log, uint64_t may_go)
 {
-    if (stored_by_all > log->truncate.stored_by_all) {
-        log->truncate.stored_by_all = stored_by_all;
-    }
+    log->truncate.may_go = larger(log->truncate.may_go, may_go);
 }
 
 void truncate_turn(struct raftlog *log)
 {
     struct truncate *truncate = &log->truncate;
     uint64_t first = store_get_anchor(log->store)->index + 1;
-    uint64_t last = store_last_index(log->store);
+    uint64_t fetched = leave_fetched(log);
+    uint64_t recent = leave_recent(log);
+    uint64_t kept = store_last_index(log->store) - recent;
     uint64_t upto;
-    uint64_t keep;
 
+    if (install_pauses(log)) {
+        return;
+    }
     if (log->role == RAFTLOG_LEADER) {
-        truncate_heard(log, lowest_match(log));
+        truncate_heard(log, lower(leave_lacking(log), fetched));
     }
-    upto = lower(lower(truncate->stored_by_all, core_stored(log)),
+    upto = lower(lower(truncate->may_go, core_stored(log)),
                  lower(truncate->durable, log->applied));
-    if (upto < first) {
-        return;
-    }
-    keep = entries_kept(log);
-    if (last <= keep) {
-        return;
-    }
-    upto = lower(upto, last - keep);
-    if (upto >= first + keep / STEP_PART) {
+    upto = lower(upto, lower(fetched, recent));
+    if (upto >= first + kept / STEP_PART) {
         drop_prefix(log, upto);
     }
 }

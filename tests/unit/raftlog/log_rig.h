@@ -46,6 +46,8 @@ struct rig_member {
     bool disk_stopped;    /* jobs wait */
     size_t backlog;       /* of every link, as told */
     uint64_t applied;
+    uint64_t installed; /* as CURRENT would tell */
+    uint64_t installed_term;
     uint64_t cluster_ms[RIG_ENTRIES_MAX]; /* of the entries taken, by index */
     char fatal[ERR_TEXT_MAX];
 };
@@ -64,7 +66,8 @@ struct log_rig {
     struct arena arena;
     unsigned counted; /* the test's own */
     uint64_t noted;
-    uint64_t keep_entries; /* to be set before rig_open */
+    uint64_t keep_entries; /* to be set before rig_open, this and the next one */
+    uint64_t hold_entries;
 };
 
 /* ---- the world ---- */
@@ -180,9 +183,13 @@ static inline int rig_open_with(struct rig_member *member, uint64_t applied_term
         .n_voters = n_voters,
         .applied = member->applied,
         .applied_term = applied_term,
+        .applied_cluster_ms = member->cluster_ms[member->applied],
+        .installed = member->installed,
+        .installed_term = member->installed_term,
         .heartbeat_ms = RIG_HEARTBEAT_MS,
         .election_ms = RIG_ELECTION_MS,
         .keep_entries = member->rig->keep_entries,
+        .hold_entries = member->rig->hold_entries,
         .events = &rig_log_events,
         .owner = member,
     };
@@ -234,7 +241,8 @@ static inline void rig_open(struct log_rig *rig, const char *name, unsigned n_me
     *rig = (struct log_rig){.n_members = n_members,
                             .seed = 1,
                             .now_ns = 1000000000,
-                            .keep_entries = rig->keep_entries};
+                            .keep_entries = rig->keep_entries,
+                            .hold_entries = rig->hold_entries};
     log_redirect(rig_no_log, NULL);
     arena_init(&rig->arena, 256 * MIB);
     (void)snprintf(rig->dir, sizeof(rig->dir), "build/test-raftlog-%s-%d", name,
@@ -388,6 +396,29 @@ static inline void rig_isolate(struct log_rig *rig, uint64_t id, bool cut)
         rig->cut[id][other] = cut;
         rig->cut[other][id] = cut;
     }
+}
+
+/* Gives a member the state of another one, as of what that one has applied. */
+static inline void rig_copy_state(struct log_rig *rig, uint64_t from, uint64_t to)
+{
+    const struct rig_member *source = &rig->members[from];
+    struct rig_member *member = &rig->members[to];
+
+    member->applied = source->applied;
+    member->installed = source->applied;
+    member->installed_term = store_term_of(source->log->store, source->applied);
+    memcpy(member->cluster_ms, source->cluster_ms, sizeof(member->cluster_ms));
+}
+
+/* The same, and its log hears of it. */
+static inline void rig_install(struct log_rig *rig, uint64_t from, uint64_t to)
+{
+    struct rig_member *member = &rig->members[to];
+
+    raftlog_enter_term(member->log, rig_status(rig, from).term);
+    rig_copy_state(rig, from, to);
+    raftlog_install(member->log, member->installed, member->installed_term,
+                    member->cluster_ms[member->installed]);
 }
 
 /* Hands a member a frame that nobody sent. */

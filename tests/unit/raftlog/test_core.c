@@ -363,21 +363,3 @@ Test(core, nonsense_from_a_member_does_no_harm)
 
     cr_assert_gt(dropped, 500);
 }
-
-Test(core, status_tells_how_long_a_log_write_lasts)
-{
-    uint64_t leader;
-
-    rig_open(&rig, "writes", 3);
-    leader = rig_elect(&rig);
-    cr_assert_eq(rig_status(&rig, leader).write_ms, 0);
-
-    rig.members[leader].disk_stopped = true;
-    rig_propose(&rig, leader, "slowly");
-    rig_run(&rig, 30);
-    cr_assert_geq(rig_status(&rig, leader).write_ms, 28);
-
-    rig.members[leader].disk_stopped = false;
-    rig_run(&rig, 2);
-    cr_assert_eq(rig_status(&rig, leader).write_ms, 0);
-}

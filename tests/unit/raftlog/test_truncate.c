@@ -91,6 +91,60 @@ Test(truncate, what_one_member_lacks_stays_everywhere)
     cr_assert_gt(rig_status(&rig, follower).first_index, 200);
 }
 
+/* Followers hear of it from the leader. */
+Test(truncate, what_one_member_lacks_goes_when_it_is_too_much)
+{
+    rig.hold_entries = 2 * KEPT;
+    open_group("hold", 3);
+    rig_isolate(&rig, follower, true);
+    propose_some(400);
+    all_durable();
+
+    for (unsigned id = 1; id <= 3; id++) {
+        struct raftlog_status status = rig_status(&rig, id);
+
+        if (id != follower) {
+            cr_assert_leq(status.first_index, status.last_index - 2 * KEPT + 1);
+            cr_assert_geq(status.first_index, status.last_index - 2 * KEPT - KEPT);
+        }
+    }
+}
+
+Test(truncate, what_a_member_lacks_stays_up_to_that)
+{
+    rig.hold_entries = 350;
+    open_group("below", 3);
+    rig_isolate(&rig, follower, true);
+    propose_some(300);
+    all_durable();
+    cr_assert_leq(rig_status(&rig, leader).first_index, 3);
+
+    rig_isolate(&rig, follower, false);
+    rig_run(&rig, 4 * RIG_HEARTBEAT_MS);
+    cr_assert_eq(rig_status(&rig, follower).needs_state, 0);
+    cr_assert_eq(rig.members[follower].applied, rig_status(&rig, leader).last_index);
+}
+
+Test(truncate, what_lies_above_a_state_that_is_fetched_stays)
+{
+    uint64_t fetched;
+
+    open_group("fetched", 3);
+    propose_some(100);
+    fetched = rig_status(&rig, leader).applied_index;
+    raftlog_hold(rig.members[leader].log, fetched);
+    propose_some(400);
+    all_durable();
+
+    for (unsigned id = 1; id <= 3; id++) {
+        cr_assert_leq(rig_status(&rig, id).first_index, fetched + 1);
+    }
+    raftlog_hold(rig.members[leader].log, 0);
+    propose_some(1);
+    all_durable();
+    cr_assert_gt(rig_status(&rig, leader).first_index, 400);
+}
+
 Test(truncate, a_truncated_log_starts_again)
 {
     struct raftlog_status before;
@@ -111,21 +165,6 @@ Test(truncate, a_truncated_log_starts_again)
     propose_some(100);
 
     cr_assert_eq(rig.members[follower].applied, rig_status(&rig, leader).last_index);
-}
-
-Test(truncate, a_state_behind_the_truncated_prefix_is_refused)
-{
-    struct err err = {0};
-
-    open_group("behind", 3);
-    propose_some(300);
-    all_durable();
-    rig_stop(&rig, follower);
-    rig.members[follower].applied = 5;
-
-    cr_assert_eq(rig_open_with(&rig.members[follower], 0, 3, &err), ERR_CORRUPT);
-    cr_assert_neq(strstr(err.text, "re-seed"), NULL, "%s", err.text);
-    rig.members[follower].applied = rig.members[leader].applied;
 }
 
 /* Its directory was emptied: it begins with entry 1 while the others have truncated. */
