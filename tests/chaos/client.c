@@ -63,14 +63,6 @@ void client_invoke(struct client *client, const char *function)
     record_begin(&client->record, record_now(), "invoke", function);
 }
 
-static void count(struct workload *workload, enum call_outcome outcome)
-{
-    atomic_fetch_add(outcome == CALL_OK     ? &workload->n_ok
-                     : outcome == CALL_FAIL ? &workload->n_fail
-                                            : &workload->n_info,
-                     1);
-}
-
 static void note_revision(struct workload *workload, int64_t revision)
 {
     int64_t newest = atomic_load(&workload->newest);
@@ -78,6 +70,14 @@ static void note_revision(struct workload *workload, int64_t revision)
     while (revision > newest &&
            !atomic_compare_exchange_weak(&workload->newest, &newest, revision)) {
     }
+}
+
+static void count(struct workload *workload, enum call_outcome outcome)
+{
+    atomic_fetch_add(outcome == CALL_OK     ? &workload->n_ok
+                     : outcome == CALL_FAIL ? &workload->n_fail
+                                            : &workload->n_info,
+                     1);
 }
 
 void client_answer(struct client *client, const char *function, const struct call *call,

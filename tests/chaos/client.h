@@ -45,6 +45,7 @@ struct client {
     struct record record;
     struct sim_rng rng;
     struct call call; /* for one call at a time */
+    int64_t n_leases; /* begun */
 };
 
 /* A kind of client: the body of its threads. */
@@ -55,6 +56,8 @@ struct client_kind {
 };
 
 extern const struct client_kind kv_clients;
+extern const struct client_kind lease_clients;
+extern const struct client_kind lock_clients;
 extern const struct client_kind watch_clients;
 extern const struct client_kind scribes; /* watch everything */
 extern const struct client_kind compactors;

@@ -16,6 +16,7 @@ struct judgement {
     struct story *story;
     uint64_t drift_ppm;
     enum judge_verdict verdict;
+    uint64_t n_undecided;
 };
 
 static double seconds(void)
@@ -94,6 +95,9 @@ static void judge_linear(struct judgement *judgement)
         blame(judgement, JUDGE_INVALID, "not linearizable", text);
     } else {
         blame(judgement, JUDGE_INCOMPLETE, "too hard to judge", text);
+        for (size_t i = 0; i < story->history.n; i++) {
+            judgement->n_undecided += story->history.ops[i].key == key;
+        }
     }
 }
 
@@ -109,14 +113,46 @@ static void judge_watches(struct judgement *judgement)
     }
 }
 
+static void judge_leases(struct judgement *judgement)
+{
+    const struct story *story = judgement->story;
+    struct lease_bounds bounds = {.chronicle = &story->chronicle,
+                                  .track = &story->track,
+                                  .drift_ppm = judgement->drift_ppm,
+                                  .end = story->end};
+    struct err err;
+
+    for (size_t i = 0; i < story->n_lives; i++) {
+        if (lease_check(&bounds, &story->lives[i], &err) != 0) {
+            blame(judgement, JUDGE_INVALID, "lease", err.text);
+        }
+    }
+}
+
+static void judge_locks(struct judgement *judgement)
+{
+    struct story *story = judgement->story;
+    struct err err;
+
+    /* Clients that leave a line of etcd's services wait in two: nobody refuses that. */
+    story->locks.circles_happen = true;
+    if (lock_check(&story->chronicle, &story->track, &story->locks, &err) != 0) {
+        blame(judgement, JUDGE_INVALID, "lock", err.text);
+    }
+}
+
 static void count(const struct story *story, struct judge_counts *counts)
 {
     counts->n_ops = story->history.n;
     for (size_t i = 0; i < story->history.n; i++) {
         const struct op *op = &story->history.ops[i];
 
-        counts->n_unknown += op->outcome == OP_UNKNOWN || op->outcome == OP_PENDING;
+        counts->n_open += op->outcome == OP_UNKNOWN || op->outcome == OP_PENDING;
     }
+    for (size_t i = 0; i < story->n_lives; i++) {
+        counts->n_ops += story->lives[i].n_asks;
+    }
+    counts->n_ops += story->locks.n;
     counts->n_revisions = (uint64_t)story->chronicle.last;
     counts->n_events = story->n_events;
     counts->n_watches = story->n_stretches;
@@ -135,6 +171,8 @@ static void judge_story(struct judgement *judgement)
     judge_order(judgement);
     judge_linear(judgement);
     judge_watches(judgement);
+    judge_leases(judgement);
+    judge_locks(judgement);
 }
 
 enum judge_verdict judge(const struct judge_options *options, struct judge_counts *counts)
@@ -157,6 +195,7 @@ enum judge_verdict judge(const struct judge_options *options, struct judge_count
         judge_story(&judgement);
     }
     count(&story, counts);
+    counts->n_undecided = judgement.n_undecided;
     counts->seconds = seconds() - from;
     story_close(&story);
     return judgement.verdict;

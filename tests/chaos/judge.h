@@ -16,8 +16,9 @@ struct judge_options {
 };
 
 struct judge_counts {
-    uint64_t n_ops; /* of keys and values */
-    uint64_t n_unknown;
+    uint64_t n_ops;       /* of keys and values, leases and locks */
+    uint64_t n_undecided; /* of those: too hard to judge */
+    uint64_t n_open;      /* their outcome was never told */
     uint64_t n_revisions;
     uint64_t n_events;
     uint64_t n_watches;

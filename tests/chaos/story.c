@@ -18,8 +18,20 @@ static const struct {
     const char *function;
     void (*take)(struct story_line *line);
 } takers[] = {
-    {"get", story_take_kv}, {"put", story_take_kv},      {"delete", story_take_kv},
-    {"txn", story_take_kv}, {"watch", story_take_watch}, {"compact", story_take_compact},
+    {"get", story_take_kv},
+    {"put", story_take_kv},
+    {"delete", story_take_kv},
+    {"txn", story_take_kv},
+    {"watch", story_take_watch},
+    {"compact", story_take_compact},
+    {"grant", story_take_lease},
+    {"keep_alive", story_take_lease},
+    {"time_to_live", story_take_lease},
+    {"lease_put", story_take_lease},
+    {"revoke", story_take_lease},
+    {"acquire", story_take_lock},
+    {"release", story_take_lock},
+    {"fenced_write", story_take_lock},
 };
 
 /* ---- files ---- */
@@ -148,6 +160,7 @@ void story_close(struct story *story)
     free(story->processes);
     free(story->stretches);
     free(story->lives);
+    free(story->lease_places);
     free(story->signs);
     lock_log_close(&story->locks);
     history_close(&story->history);

@@ -33,8 +33,8 @@ struct sign {
 struct story_process {
     uint64_t invoked;  /* 0: nothing is open */
     size_t first;      /* place of its ops, or of its ask, as the function has it */
-    size_t n;          /* ops */
-    size_t stretch;    /* of a watcher: place of its stretch 0 in `places` */
+    size_t n;          /* ops; 0: nothing is open */
+    int64_t life;      /* id of the lease asked about; 0: nothing is open */
     size_t *stretches; /* by "watch": place among all */
     size_t n_stretches;
 };
@@ -63,8 +63,9 @@ struct story {
     uint64_t begin; /* ns: the first line */
     uint64_t end;   /* the last one */
     uint64_t n_lines;
-    uint64_t n_events;   /* that watchers were told */
-    int64_t *life_of;    /* private: see load_lease.c */
+    uint64_t n_events;    /* that watchers were told */
+    size_t *lease_places; /* private: see story_lease.c */
+    size_t lease_room;
     char complaint[400]; /* what no healthy member may say; "": nothing */
 };
 
@@ -102,5 +103,7 @@ void story_take_kv(struct story_line *line);
 void story_take_watch(struct story_line *line);
 void story_take_log(struct story_line *line);
 void story_take_compact(struct story_line *line);
+void story_take_lease(struct story_line *line);
+void story_take_lock(struct story_line *line);
 
 #endif

@@ -5,8 +5,9 @@
  * With --endpoints it first asks the cluster, which must be healed by now, for the rest
  * of the log (DIR/tail.jsonl) and compares every member's state with it; without, it
  * judges what is in DIR, e.g. a second time. What it finds is told in words; the last
- * line is a JSON object with "verdict" ("valid", "invalid", "incomplete") and counts.
- * Exit code 0: valid; 1: invalid; 2: it could not be judged. */
+ * line begins with the verdict (valid, invalid, incomplete) and counts what was checked;
+ * unknown are operations that no verdict could be found for. Exit code 0: valid; 1:
+ * invalid; 2: it could not be judged. */
 #include <inttypes.h>
 #include <popt.h>
 #include <signal.h>
@@ -30,12 +31,12 @@ static const char *const verdicts[] = {[JUDGE_VALID] = "valid",
 
 static void print_summary(enum judge_verdict verdict, const struct judge_counts *counts)
 {
-    printf("{\"verdict\":\"%s\",\"operations\":%" PRIu64 ",\"unknown\":%" PRIu64
-           ",\"revisions\":%" PRIu64 ",\"events\":%" PRIu64 ",\"watches\":%" PRIu64
-           ",\"leases\":%" PRIu64 ",\"lock_asks\":%" PRIu64 ",\"seconds\":%.3f}\n",
-           verdicts[verdict], counts->n_ops, counts->n_unknown, counts->n_revisions,
-           counts->n_events, counts->n_watches, counts->n_leases, counts->n_lock_asks,
-           counts->seconds);
+    printf("%s: %" PRIu64 " operations checked, %" PRIu64 " unknown, in %.1f s; %" PRIu64
+           " without an outcome, %" PRIu64 " revisions, %" PRIu64 " events in %" PRIu64
+           " watches, %" PRIu64 " leases, %" PRIu64 " asks about locks\n",
+           verdicts[verdict], counts->n_ops, counts->n_undecided, counts->seconds,
+           counts->n_open, counts->n_revisions, counts->n_events, counts->n_watches,
+           counts->n_leases, counts->n_lock_asks);
 }
 
 static enum judge_verdict judge_dir(const struct settings *s, struct judge_counts *counts)

@@ -41,6 +41,8 @@ struct settings {
     int timeout_ms;
     int compact_ms;
     int n_kv;
+    int n_leases;
+    int n_locks;
     int n_watches;
 };
 
@@ -83,6 +85,8 @@ static int read_options(struct settings *s, int argc, const char **argv)
         {"compact-ms", 0, POPT_ARG_INT, &s->compact_ms, 0,
          "mean time between compactions; 0: none", "N"},
         {"kv", 0, POPT_ARG_INT, &s->n_kv, 0, "clients of keys and values", "N"},
+        {"leases", 0, POPT_ARG_INT, &s->n_leases, 0, "clients of leases", "N"},
+        {"locks", 0, POPT_ARG_INT, &s->n_locks, 0, "clients of locks", "N"},
         {"watches", 0, POPT_ARG_INT, &s->n_watches, 0, "clients that watch", "N"},
         POPT_AUTOHELP POPT_TABLEEND};
     poptContext options = poptGetContext("workload", argc, argv, table, 0);
@@ -234,6 +238,8 @@ static void run(struct workload *workload, const struct settings *s)
 
     add_clients(crew, workload, &scribes, workload->n_endpoints);
     add_clients(crew, workload, &kv_clients, (size_t)s->n_kv);
+    add_clients(crew, workload, &lease_clients, (size_t)s->n_leases);
+    add_clients(crew, workload, &lock_clients, (size_t)s->n_locks);
     add_clients(crew, workload, &watch_clients, (size_t)s->n_watches);
     add_clients(crew, workload, &compactors, s->compact_ms > 0 ? 1 : 0);
     start(crew);
@@ -258,6 +264,8 @@ int main(int argc, char **argv)
                                 .timeout_ms = 1500,
                                 .compact_ms = 15000,
                                 .n_kv = 16,
+                                .n_leases = 6,
+                                .n_locks = 8,
                                 .n_watches = 4};
     struct workload *workload = mem_zero(sizeof(*workload));
     int rc = 2;
