@@ -130,7 +130,8 @@ class Generator:
 
     def lease_call(self):
         return self.random.choices((
-            lambda: ("Lease/LeaseGrant", etcdrpc.LeaseGrantRequest(ID=self.lease(), TTL=TTL_SECONDS)),
+            lambda: ("Lease/LeaseGrant", etcdrpc.LeaseGrantRequest(ID=self.lease(),
+                                                                   TTL=TTL_SECONDS)),
             lambda: ("Lease/LeaseRevoke", etcdrpc.LeaseRevokeRequest(ID=self.lease())),
             lambda: ("Lease/LeaseTimeToLive", etcdrpc.LeaseTimeToLiveRequest(
                 ID=self.lease(), keys=self.chance(80))),
