@@ -82,12 +82,17 @@ class Tally:
         self.rounds = 0
         self.counts = {}  # of verify, added up
         self.gap = 0.0
+        self.gap_harm = ""
         self.told_minutes = 0
 
-    def add(self, counts, gap):
+    def note_gap(self, gap, names):
+        if gap > self.gap:
+            self.gap = gap
+            self.gap_harm = " (%s)" % "+".join(names)
+
+    def add(self, counts):
         """A round was verified."""
         self.rounds += 1
-        self.gap = max(self.gap, gap)
         for name in ("operations", "revisions", "events", "leases", "lock_asks"):
             self.counts[name] = self.counts.get(name, 0) + counts[name]
 
@@ -98,10 +103,10 @@ class Tally:
             return
         self.told_minutes = minutes
         operations = self.counts.get("operations", 0) + (crew.operations if crew else 0)
-        gap = max(self.gap, crew.gap if crew else 0)
-        print("%3d min: %d operations, %d faults, longest write gap %.1f s; "
-              "rounds verified: %d (%s)" % (minutes, operations, self.faults, gap, self.rounds,
-                                            self.verified()), flush=True)
+        print("%3d min: %d operations, %d faults, longest write gap %.1f s%s; "
+              "rounds verified: %d (%s)" % (minutes, operations, self.faults, self.gap,
+                                            self.gap_harm, self.rounds, self.verified()),
+              flush=True)
 
     def verified(self):
         return ", ".join("%d %s" % (count, name.replace("_", " "))
@@ -158,6 +163,7 @@ class Round:
         self.group.heal()
         self.say("healed: " + "; ".join(fault.words for fault in chosen))
         self.check_well(any(name in SEEDING for name in names))
+        self.tally.note_gap(self.crew.take_gap(), names)
 
     def strike(self, name):
         """One fault, healed at once, and only writes are waited for; returns how many
@@ -171,6 +177,7 @@ class Round:
         fault.heal()
         self.crew.wait_writes(WRITES_TO_BE_WELL, WRITABLE_SECONDS)
         self.tally.faults += 1
+        self.tally.note_gap(self.crew.take_gap(), [name])
         return len(fault.chosen)
 
     def hold(self, chosen):
@@ -197,7 +204,7 @@ class Round:
         self.group.check_equal()
         counts = self.crew.verify()
         self.group.watch()
-        self.tally.add(counts, self.crew.gap)
+        self.tally.add(counts)
         self.crew = None
         self.close()
         shutil.rmtree(self.folder)

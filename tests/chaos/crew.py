@@ -58,6 +58,12 @@ class Crew:
         self.operations = operations
         self.revision = revision
 
+    def take_gap(self):
+        """The longest time without a write since this was last asked."""
+        with self.lock:
+            gap, self.gap = self.gap, 0.0
+        return gap
+
     def forget_gap(self):
         with self.lock:
             self.last_write = time.monotonic()

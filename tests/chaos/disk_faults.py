@@ -26,10 +26,12 @@ class PowerCut(Fault):
 
 
 class PowerCutOne(PowerCut):
+    """Power cut of one: what was not synced is gone, and the process with it."""
     name = "power-cut"
 
 
 class PowerCutAll(PowerCut):
+    """Power cut of all members at once."""
     name = "power-cut-all"
     count = staticmethod(lambda size: size)
 

@@ -60,7 +60,7 @@ def named(members):
 # ---- processes ----
 
 class Kill(Fault):
-    """SIGKILL: memory is lost, the disk keeps all that was written."""
+    """SIGKILL of some."""
     seconds = (0.1, 4)
     count = staticmethod(lambda size: 1)
 
@@ -75,15 +75,18 @@ class Kill(Fault):
 
 
 class KillOne(Kill):
+    """SIGKILL of one member: memory is lost, the disk keeps all that was written."""
     name = "kill-one"
 
 
 class KillMajority(Kill):
+    """SIGKILL of just so many that the others cannot go on."""
     name = "kill-majority"
     count = staticmethod(lambda size: size // 2 + 1)
 
 
 class KillAll(Kill):
+    """SIGKILL of all members at once."""
     name = "kill-all"
     count = staticmethod(lambda size: size)
 
@@ -167,6 +170,7 @@ class Cut(Fault):
 
 
 class CutOneWay(Cut):
+    """What one member sends does not reach one other."""
     name = "cut-one-way"
 
     def pairs(self):
@@ -176,6 +180,7 @@ class CutOneWay(Cut):
 
 
 class CutTwoWays(Cut):
+    """Two members do not reach each other."""
     name = "cut-two-ways"
 
     def pairs(self):
@@ -185,6 +190,7 @@ class CutTwoWays(Cut):
 
 
 class CutLeader(Cut):
+    """The leader and the others do not reach each other."""
     name = "cut-leader"
 
     def pairs(self):
@@ -195,7 +201,7 @@ class CutLeader(Cut):
 
 
 class CutDeaf(Cut):
-    """It is heard by all, and hears nobody: or the other way round."""
+    """A member hears no other, or is heard by none."""
     name = "cut-deaf"
 
     def draw(self):
@@ -209,7 +215,7 @@ class CutDeaf(Cut):
 
 
 class CutRing(Cut):
-    """Each reaches its two neighbours only; with three members: two of them not each other."""
+    """Each reaches its two neighbours only; of three members, two do not reach each other."""
     name = "cut-ring"
 
     def pairs(self):
@@ -223,6 +229,7 @@ class CutRing(Cut):
 
 
 class CutHalves(Cut):
+    """A minority and the others do not reach each other."""
     name = "cut-halves"
 
     def pairs(self):
@@ -234,6 +241,7 @@ class CutHalves(Cut):
 
 
 class CutAll(Cut):
+    """No member reaches another."""
     name = "cut-all"
     seconds = (0.5, 3)
 
@@ -259,6 +267,7 @@ class Loss(Cut):
 
 
 class CutClients(Cut):
+    """What clients send to a member vanishes."""
     name = "cut-clients"
 
     def inject(self):
@@ -304,6 +313,7 @@ class Link(Fault):
 
 
 class LinkDelay(Link):
+    """Bytes between members are late."""
     name = "link-delay"
 
     def options(self):
@@ -313,6 +323,7 @@ class LinkDelay(Link):
 
 
 class LinkSlow(Link):
+    """Few bytes a second pass between members."""
     name = "link-slow"
 
     def options(self):
@@ -322,6 +333,7 @@ class LinkSlow(Link):
 
 
 class LinkResets(Link):
+    """Connections between members are reset again and again."""
     name = "link-resets"
 
     def options(self):
@@ -331,6 +343,7 @@ class LinkResets(Link):
 
 
 class LinkHalfClose(Link):
+    """One direction of connections between members ends, the other goes on."""
     name = "link-half-close"
 
     def options(self):
@@ -340,6 +353,7 @@ class LinkHalfClose(Link):
 
 
 class LinkStall(Link):
+    """Connections between members stay open and nothing passes."""
     name = "link-stall"
 
     def options(self):
@@ -349,6 +363,7 @@ class LinkStall(Link):
 
 
 class LinkCorrupt(Link):
+    """Bits of what members tell each other are flipped."""
     name = "link-corrupt"
 
     def options(self):
@@ -358,16 +373,19 @@ class LinkCorrupt(Link):
 
 
 class ClientResets(LinkResets):
+    """Connections of clients are reset again and again."""
     name = "client-resets"
     clients = True
 
 
 class ClientDelay(LinkDelay):
+    """Bytes between clients and members are late."""
     name = "client-delay"
     clients = True
 
 
 class ClientStall(LinkStall):
+    """Connections of clients stay open and nothing passes."""
     name = "client-stall"
     clients = True
 
