@@ -9,9 +9,11 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "base/check.h"
 #include "base/mem.h"
@@ -21,9 +23,11 @@
 static const struct {
     const char *name;
     size_t threads;
+    int nice; /* above the process's own; not 0: it also never preempts the others */
 } lane_shapes[] = {
-    [ENV_LANE_LOG] = {"kvd-log", 1},
-    [ENV_LANE_WORK] = {"kvd-work", LANE_THREADS_MAX},
+    [ENV_LANE_LOG] = {"kvd-log", 1, 0},
+    [ENV_LANE_WORK] = {"kvd-work", LANE_THREADS_MAX, 0},
+    [ENV_LANE_BULK] = {"kvd-bulk", 1, 10},
 };
 
 /* First in, first out, linked by env_job.next. */
@@ -90,13 +94,27 @@ static struct env_job *lane_take(struct lane *lane)
     return job;
 }
 
+/* Lowers the priority of this thread; a system that does not let us loses nothing but
+ * speed. On Linux both calls concern the thread alone. */
+static void step_back(int nice)
+{
+    static const struct sched_param none = {0};
+
+    pthread_setschedparam(pthread_self(), SCHED_BATCH, &none);
+    setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + nice);
+}
+
 static void *lane_main(void *arg)
 {
     struct lane *lane = arg;
     struct lanes_uv *lanes = lane->lanes;
+    size_t which = (size_t)(lane - lanes->lanes);
     struct env_job *job;
 
-    pthread_setname_np(pthread_self(), lane_shapes[lane - lanes->lanes].name);
+    pthread_setname_np(pthread_self(), lane_shapes[which].name);
+    if (lane_shapes[which].nice != 0) {
+        step_back(lane_shapes[which].nice);
+    }
     while ((job = lane_take(lane)) != NULL) {
         job->run(job);
         pthread_mutex_lock(&lanes->lock);

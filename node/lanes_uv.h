@@ -1,6 +1,7 @@
-/* Worker threads of the daemon: the log lane (one thread, in order of submission) and the
- * work lane (a few threads, no order). Work crosses over by moving ownership of the job;
- * results come back to the loop through one uv_async. */
+/* Worker threads of the daemon: the log lane (one thread, in order of submission), the
+ * work lane (a few threads, no order) and the bulk lane (one thread of low priority, in
+ * order). Work crosses over by moving ownership of the job; results come back to the loop
+ * through one uv_async. */
 #ifndef KVD_NODE_LANES_UV_H
 #define KVD_NODE_LANES_UV_H
 

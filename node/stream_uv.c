@@ -199,10 +199,10 @@ void stream_uv_failed(struct stream *s, bool refused)
 
 void stream_uv_attach(struct stream *s, const struct stream_events *events, void *owner)
 {
-    CHECK(s->state == STREAM_OPEN && s->events == NULL);
+    CHECK(s->state == STREAM_OPEN || (s->state == STREAM_ENDED && s->events != NULL));
     s->events = events;
     s->owner = owner;
-    if (!s->paused) {
+    if (s->state == STREAM_OPEN && !s->paused) {
         stream_read(s);
     }
 }

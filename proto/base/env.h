@@ -22,6 +22,7 @@ struct env;
 enum env_lane {
     ENV_LANE_LOG,  /* one thread, strictly in order of submission: the log writer */
     ENV_LANE_WORK, /* a few threads, no order: checkpoints, hashing, long reads */
+    ENV_LANE_BULK, /* one thread, in order, of low priority: whole states */
 };
 
 /* Embedded in the caller's struct; the callee's from submit until done. */
@@ -109,6 +110,8 @@ struct net_ops {
     void (*pause_accept)(struct listener *listener, bool paused);
     struct stream *(*connect)(struct net *net, const char *address,
                               const struct stream_events *events, void *owner);
+    /* A later attach hands the stream to another owner, who is told what comes next: an
+     * end that was told already is not told again. */
     void (*attach)(struct stream *stream, const struct stream_events *events,
                    void *owner);
     /* Copies what the socket does not take at once. Errors arrive as ended. The caller

@@ -56,10 +56,11 @@ struct sim_host {
     uint64_t latency_low;
     uint64_t latency_high;
     uint64_t log_lane_free; /* time */
+    uint64_t bulk_lane_free;
     uint64_t clock_offset;
     int64_t clock_drift_ppm;
     struct sim_rng rng;
-    struct list jobs; /* pending, of both lanes, in order of submission */
+    struct list jobs; /* pending, of all lanes, in order of submission */
 };
 
 /* ---- events ---- */
@@ -369,7 +370,13 @@ static void env_submit_job(struct env *env, enum env_lane lane, struct env_job *
         end = begin + sim_rng_between(&host->rng, host->latency_low, host->latency_high);
         host->log_lane_free = end;
     } else {
+        if (lane == ENV_LANE_BULK && begin < host->bulk_lane_free) {
+            begin = host->bulk_lane_free;
+        }
         end = begin + sim_rng_between(&host->rng, WORK_LATENCY_LOW, WORK_LATENCY_HIGH);
+        if (lane == ENV_LANE_BULK) {
+            host->bulk_lane_free = end;
+        }
     }
     *slot = (struct sim_job_slot){
         .job = job, .host = host, .lane = lane, .generation = host->generation};
@@ -459,6 +466,7 @@ void sim_host_kill(struct sim_host *host, bool silent)
     sim_host_run(host, NULL, NULL);
     host->frozen_until = 0;
     host->log_lane_free = 0;
+    host->bulk_lane_free = 0;
     sim_net_break_host(host->world->net, host->number, silent);
 }
 
