@@ -274,7 +274,7 @@ void kv_copy_end(struct kv *kv);
  * kv_open, but makes no file, and looks at what only the whole of a copy can show. */
 int kv_open_copy(struct kv **out, const struct kv_options *options, struct err *err);
 
-/* kv goes on with the state of fresh, which must be ahead of its own; both are idle and
+/* kv goes on with the state of fresh, which must not be behind its own; both are idle and
  * not in a batch. Watches go on from the history of the new state, or end where that was
  * compacted (watch_pull tells); so do scans (kv_scan_step). The old state is in fresh
  * afterwards, for kv_close on any thread; its file is not needed any more. lock_changed

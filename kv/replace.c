@@ -40,7 +40,7 @@ static void check_exchange(const struct kv *kv, const struct kv *fresh)
     CHECK(!kv->in_batch && !fresh->in_batch);
     CHECK(kv_idle(kv) && kv_idle(fresh));
     CHECK(!fresh->dead && fresh->watches.n == 0);
-    CHECK(fresh->meta.applied_index > kv->meta.applied_index);
+    CHECK(fresh->meta.applied_index >= kv->meta.applied_index);
     CHECK(fresh->meta.applied_term >= kv->meta.applied_term);
     CHECK(fresh->meta.cluster_ms >= kv->meta.cluster_ms);
     CHECK(fresh->meta.revision >= kv->meta.revision);

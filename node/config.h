@@ -53,6 +53,9 @@ struct config {
     uint32_t progress_ms; /* --watch-progress-notify-interval */
     uint64_t snapshot_count;
     uint64_t catchup_entries; /* --snapshot-catchup-entries */
+    uint64_t hold_entries;    /* --log-hold-entries */
+    uint64_t hold_bytes;      /* --log-hold-bytes */
+    uint64_t state_rate;      /* --state-stream-rate, bytes a second */
     enum log_level log_level;
     enum log_format log_format;
     struct settings *settings; /* private: for config_log; NULL after config_defaults */

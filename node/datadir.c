@@ -11,8 +11,6 @@
 #include "base/mem.h"
 #include "node/smallfile.h"
 
-#define FIRST_STATE "state-1.db"
-
 /* ---- judging, before anything is touched ---- */
 
 struct census {
@@ -194,63 +192,24 @@ static int make_identity(struct datadir *dir, const struct datadir_options *o,
 /* A file that a complete directory must have. */
 static int require(struct datadir *dir, const char *name, struct err *err)
 {
-    struct disk *disk = dir->env->disk;
-    char *path = mem_printf("%s/%s", dir->path, name);
-    struct disk_file *file;
-    int rc;
+    int rc = datadir_look(dir, name, err);
 
-    rc = disk->ops->open(disk, path, DISK_READ_ONLY, &file);
-    if (rc == 0) {
-        disk->ops->close(file);
-    } else if (rc == -ENOENT) {
-        rc = err_set(err, ERR_CORRUPT,
-                     "%s is missing: part of the data directory was removed; restore it "
-                     "whole, or remove this member from the cluster and add it anew",
-                     path);
-    } else {
-        rc = smallfile_error(err, rc, "open", path);
-    }
-    free(path);
-    return rc;
-}
-
-/* Reads CURRENT, or makes it at the first start. */
-static int find_state(struct datadir *dir, struct err *err)
-{
-    struct disk *disk = dir->env->disk;
-    char text[SMALLFILE_MAX];
-    char again[SMALLFILE_MAX];
-    unsigned number;
-    int rc;
-
-    rc = smallfile_read(disk, dir->path, "CURRENT", text, err);
-    if (rc == ERR_NOT_FOUND && !dir->identity.complete) {
-        strcpy(text, FIRST_STATE "\n");
-        rc = smallfile_replace(disk, dir->path, "CURRENT", text, err);
-    }
-    if (rc != 0) {
+    if (rc != ERR_NOT_FOUND) {
         return rc;
     }
-    if (sscanf(text, "state-%u.db", &number) != 1 ||
-        (snprintf(again, sizeof(again), "state-%u.db\n", number),
-         strcmp(text, again) != 0)) {
-        return err_set(
-            err, ERR_CORRUPT,
-            "%s/CURRENT is damaged; write the name of the state-<n>.db that is "
-            "there into it, with a line end",
-            dir->path);
-    }
-    dir->state_path = mem_printf("%s/state-%u.db", dir->path, number);
-    if (dir->identity.complete) {
-        snprintf(again, sizeof(again), "state-%u.db", number);
-        rc = require(dir, again, err);
-    }
-    return rc;
+    return err_set(err, ERR_CORRUPT,
+                   "%s/%s is missing: part of the data directory was removed; restore it "
+                   "whole, or remove this member from the cluster and add it anew",
+                   dir->path, name);
 }
 
 int datadir_open(struct datadir *out, const struct datadir_options *o, struct err *err)
 {
-    struct datadir dir = {.env = o->env, .path = mem_strdup(o->path)};
+    struct datadir dir = {
+        .env = o->env,
+        .path = mem_strdup(o->path),
+        .has_others = o->has_others,
+    };
     struct disk *disk = o->env->disk;
     bool fresh;
     int rc;
@@ -270,13 +229,10 @@ int datadir_open(struct datadir *out, const struct datadir_options *o, struct er
         rc = make_identity(&dir, o, err);
     }
     if (rc == 0 && dir.identity.complete) {
-        rc = require(&dir, "CURRENT", err);
-    }
-    if (rc == 0 && dir.identity.complete) {
         rc = require(&dir, "vote", err);
     }
     if (rc == 0) {
-        rc = find_state(&dir, err);
+        rc = datadir_find_state(&dir, err);
     }
     if (rc != 0) {
         datadir_close(&dir);
@@ -308,5 +264,6 @@ void datadir_close(struct datadir *dir)
     }
     free(dir->path);
     free(dir->state_path);
+    free(dir->damaged_path);
     *dir = (struct datadir){0};
 }

@@ -79,7 +79,8 @@ static void on_opened(void *owner, int rc, bool refused)
     }
     dial_move(dial, DIAL_GREETING);
     dial->due_ms = env_mono_ms(env) + STEP_LIMIT_MS;
-    hello_encode(&dial->peers->options.self, dial->peer->member->id, NULL, &dial->out);
+    hello_encode(&dial->peers->options.self, dial->peer->member->id, HELLO_LINK, NULL,
+                 &dial->out);
 }
 
 /* Nothing but one hello ever comes on this connection. */

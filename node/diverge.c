@@ -70,6 +70,17 @@ void diverge_rotten(struct diverge *d)
     d->rotten = true;
 }
 
+bool diverge_is_rotten(const struct diverge *d)
+{
+    return d->rotten;
+}
+
+void diverge_restart(struct diverge *d, uint64_t index, uint64_t hash)
+{
+    diverge_init(d, d->members);
+    diverge_record(d, index, hash);
+}
+
 bool diverge_stops(const struct diverge *d)
 {
     size_t agree = 1;

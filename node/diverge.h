@@ -44,6 +44,12 @@ void diverge_receive(struct diverge *d, uint64_t from, uint64_t index, uint64_t 
 /* The own rows do not add up to the own hash. */
 void diverge_rotten(struct diverge *d);
 
+/* The own rows are known not to add up, whatever the others say. */
+bool diverge_is_rotten(const struct diverge *d);
+
+/* The state came anew, from another member: nothing is known of it yet but this. */
+void diverge_restart(struct diverge *d, uint64_t index, uint64_t hash);
+
 /* This member must not answer: it cannot count itself to a majority that agrees. */
 bool diverge_stops(const struct diverge *d);
 

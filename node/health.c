@@ -33,6 +33,9 @@ static const char *check_agreed_read(const struct health *health, bool read_ok)
     if (health->stopping) {
         return "etcdserver: server stopped";
     }
+    if (health->needs_state) {
+        return health->state_text;
+    }
     if (!health->has_leader) {
         return "etcdserver: no leader";
     }
@@ -114,6 +117,9 @@ static const char *unhealthy_reason(const struct health_query *query,
     if (health->diverged && !is_excluded(query, "CORRUPT")) {
         return "ALARM CORRUPT";
     }
+    if (health->no_state && health->needs_state) {
+        return health->state_text;
+    }
     if (query->serializable) {
         return NULL;
     }
@@ -153,7 +159,7 @@ bool health_has_check(enum health_page page, struct slice check)
 bool health_needs_probe(enum health_page page, const struct health_query *query,
                         const struct health *health)
 {
-    if (!health->has_leader || health->stopping) {
+    if (!health->has_leader || health->stopping || health->needs_state) {
         return false; /* the answer is known */
     }
     if (page == HEALTH_PAGE_HEALTH) {

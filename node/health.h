@@ -22,6 +22,9 @@ struct health {
     uint64_t applied_index;
     bool has_leader;
     bool diverged; /* its state hash differs from the others': it has stopped serving */
+    bool no_state;    /* it does not answer clients yet */
+    bool needs_state; /* it fetches the state from another member; state_text says more */
+    char state_text[48];
     bool stopping;
     uint64_t pending_calls;
     uint64_t n_connections;

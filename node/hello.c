@@ -5,8 +5,8 @@
 #include "base/check.h"
 #include "raftlog/link.h"
 
-void hello_encode(const struct hello_self *self, uint64_t to, const char *refusal,
-                  struct buf *out)
+void hello_encode(const struct hello_self *self, uint64_t to, enum hello_purpose purpose,
+                  const char *refusal, struct buf *out)
 {
     Kvd__Peer__Hello hello = KVD__PEER__HELLO__INIT;
 
@@ -18,6 +18,7 @@ void hello_encode(const struct hello_self *self, uint64_t to, const char *refusa
     hello.to = to;
     hello.store_id = self->store_id;
     hello.epoch = self->epoch;
+    hello.purpose = purpose;
     if (refusal != NULL) {
         hello.refusal = (char *)refusal;
     }
@@ -65,6 +66,12 @@ int hello_judge(const struct hello_self *self, const Kvd__Peer__Hello *hello,
                        " answered at the address of member %016" PRIx64
                        "; correct the peer URLs",
                        hello->from, from);
+    }
+    if (hello->purpose >= HELLO_NPURPOSES) {
+        return err_set(err, ERR_INVALID,
+                       "member %016" PRIx64 " wants a connection of kind %" PRIu32
+                       ", which this version does not know; upgrade one member at a time",
+                       hello->from, hello->purpose);
     }
     if (hello->store_id == 0) {
         return err_set(err, ERR_INVALID, "member %016" PRIx64 " shows no store id",

@@ -16,10 +16,17 @@ struct hello_self {
     uint64_t epoch;
 };
 
+/* What a connection is for, as the one who dials says. */
+enum hello_purpose {
+    HELLO_LINK = 0,  /* messages */
+    HELLO_FETCH = 1, /* to fetch the state: state_fetch.c, state_serve.c */
+    HELLO_NPURPOSES,
+};
+
 /* Appends the frame of a hello to a member. refusal: NULL, or why the other one's hello
  * is not accepted: a sentence for its operator. */
-void hello_encode(const struct hello_self *self, uint64_t to, const char *refusal,
-                  struct buf *out);
+void hello_encode(const struct hello_self *self, uint64_t to, enum hello_purpose purpose,
+                  const char *refusal, struct buf *out);
 
 /* Is it a hello of another member of this cluster to this one, of a version both know?
  * from: whose it must be, 0 for anybody's. ERR_INVALID, with a sentence in err. */

@@ -8,7 +8,6 @@
 
 #include "base/buf.h"
 #include "base/check.h"
-#include "base/crc.h"
 #include "base/failpoint.h"
 #include "base/mem.h"
 #include "node/smallfile.h"
@@ -60,15 +59,7 @@ uint64_t identity_cluster_id(const uint64_t *members, size_t n)
     return sha1_id(bytes, n * sizeof(uint64_t));
 }
 
-/* ---- files: lines of text, closed by a checksum of the lines above ---- */
-
-static void seal(char text[SMALLFILE_MAX])
-{
-    size_t len = strlen(text);
-
-    snprintf(text + len, SMALLFILE_MAX - len, "crc %08" PRIx32 "\n",
-             crc32c(0, text, len));
-}
+/* ---- files: sealed lines of text ---- */
 
 static void render_identity(const struct identity *id, char text[SMALLFILE_MAX])
 {
@@ -76,7 +67,7 @@ static void render_identity(const struct identity *id, char text[SMALLFILE_MAX])
              "kvd-identity %d\ncluster %016" PRIx64 "\nmember %016" PRIx64
              "\nstore %016" PRIx64 "\ncomplete %d\n",
              IDENTITY_FORMAT, id->cluster_id, id->member_id, id->store_id, id->complete);
-    seal(text);
+    smallfile_seal(text);
 }
 
 static void render_pins(const struct identity *id, char text[SMALLFILE_MAX])
@@ -88,7 +79,7 @@ static void render_pins(const struct identity *id, char text[SMALLFILE_MAX])
                         "%016" PRIx64 " %016" PRIx64 "\n", id->pins[i].member,
                         id->pins[i].store);
     }
-    seal(text);
+    smallfile_seal(text);
 }
 
 /* What was read is right if it renders to the same bytes, checksum included. */

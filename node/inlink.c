@@ -79,7 +79,9 @@ void inlink_close(struct inlink *link)
     } else if (link->peer->inlink == link) {
         link->peer->inlink = NULL;
     }
-    inlink_net(link)->ops->close(link->stream, false);
+    if (link->stream != NULL) {
+        inlink_net(link)->ops->close(link->stream, false);
+    }
     list_del(&link->place);
     buf_close(&link->in);
     free(link);
@@ -136,6 +138,19 @@ static void say_refused(struct inlink *link, const char *why, uint64_t now_ms)
     }
 }
 
+/* The stranger came for something else than messages: its connection changes hands. */
+static void inlink_give(struct inlink *link, uint64_t member)
+{
+    struct peers *peers = link->peers;
+
+    if (!link->ended) {
+        peers->options.events->fetching(peers->options.owner, member, link->stream,
+                                        buf_slice(&link->in));
+        link->stream = NULL;
+    }
+    link->ended = true;
+}
+
 /* Takes the stranger in, or answers why not. */
 static int inlink_greet(struct inlink *link, const Kvd__Peer__Hello *hello,
                         uint64_t now_ms)
@@ -151,12 +166,16 @@ static int inlink_greet(struct inlink *link, const Kvd__Peer__Hello *hello,
         rc = peers->options.events->meet(peers->options.owner, hello->from,
                                          hello->store_id, &err);
     }
-    hello_encode(self, hello->from, rc == 0 ? NULL : err.text, &answer);
+    hello_encode(self, hello->from, hello->purpose, rc == 0 ? NULL : err.text, &answer);
     inlink_net(link)->ops->write(link->stream, buf_slice(&answer));
     buf_close(&answer);
     if (rc != 0) {
         say_refused(link, err.text, now_ms);
         return rc;
+    }
+    if (hello->purpose == HELLO_FETCH) {
+        inlink_give(link, hello->from);
+        return 0;
     }
     for (size_t i = 0; i < peers->n; i++) {
         struct peer *peer = &peers->items[i];
@@ -227,7 +246,7 @@ void inlink_receive(struct inlink *link, uint64_t now_ms)
     int rc = 0;
 
     do {
-        rc = link->replaced ? 0 : inlink_step(link, now_ms);
+        rc = link->replaced || link->stream == NULL ? 0 : inlink_step(link, now_ms);
     } while (rc > 0);
     if (rc < 0 || link->ended || inlink_late(link, now_ms)) {
         inlink_close(link);

@@ -110,7 +110,7 @@ void machine_decide(struct machine *m, struct machine_op *op, enum api_status st
 bool machine_has_room(const struct machine *m)
 {
     return m->n_ops <= LIMIT_PENDING_CALLS && m->bytes <= LIMIT_PENDING_BYTES &&
-           !m->lagging && m->wal_bytes <= (int64_t)LIMIT_WAL_BYTES;
+           !m->lagging && !m->wal_is_large;
 }
 
 static void want_sent(struct machine *m, uint64_t by_ms)
@@ -229,6 +229,12 @@ static void note_leader(struct machine *m, uint64_t leader, uint64_t term,
     m->hold_until_ms = 0;
 }
 
+/* Committed entries wait to be applied, too many. */
+static void look_for_lag(struct machine *m, const struct raftlog_status *log)
+{
+    m->lagging = log->commit_index > kv_applied_index(m->options.kv) + LIMIT_APPLY_LAG;
+}
+
 void machine_propose(struct machine *m, uint64_t now_ms)
 {
     struct raftlog_status log;
@@ -236,7 +242,7 @@ void machine_propose(struct machine *m, uint64_t now_ms)
     raftlog_get_status(m->options.log, &log);
     note_leader(m, log.leader, log.term, now_ms);
     m->submitted = false;
-    m->lagging = log.commit_index > kv_applied_index(m->options.kv) + LIMIT_APPLY_LAG;
+    look_for_lag(m, &log);
     if (m->hold_until_ms <= now_ms) {
         m->hold_until_ms = 0;
     }
@@ -431,6 +437,24 @@ static void decide_late(struct machine *m, uint64_t now_ms)
     }
 }
 
+void machine_replaced(struct machine *m)
+{
+    struct list *const sent[] = {&m->proposed, &m->forwarded};
+    struct raftlog_status log;
+
+    CHECK(m->open_entries == 0);
+    raftlog_get_status(m->options.log, &log);
+    look_for_lag(m, &log);
+    for (size_t i = 0; i < ARRAY_LEN(sent); i++) {
+        while (!list_empty(sent[i])) {
+            struct machine_op *op = container_of(sent[i]->next, struct machine_op, place);
+
+            metrics_add(m->options.metrics, METRIC_PROPOSALS_FAILED, 1);
+            machine_decide(m, op, timeout_cause(m, op), NULL);
+        }
+    }
+}
+
 static void call_back(struct machine *m)
 {
     struct list decided;
@@ -451,9 +475,9 @@ void machine_answer(struct machine *m, uint64_t now_ms)
     call_back(m);
 }
 
-void machine_observe_wal(struct machine *m, int64_t wal_bytes)
+void machine_observe_wal(struct machine *m, int64_t wal_bytes, int64_t max)
 {
-    m->wal_bytes = wal_bytes;
+    m->wal_is_large = wal_bytes > max;
 }
 
 uint64_t machine_timeout_ms(const struct machine *m)

@@ -105,6 +105,10 @@ bool machine_apply(struct machine *m, uint64_t now_ms);
  * when none is open: then the state machine's upkeep may run. */
 bool machine_commit(struct machine *m, uint64_t now_ms, bool now);
 
+/* The state machine was replaced by one that is ahead: what became of the commands in the
+ * log is not known here. Those that were not submitted stay. */
+void machine_replaced(struct machine *m);
+
 /* Gives up on what waited too long, then calls back all whose outcome is known. */
 void machine_answer(struct machine *m, uint64_t now_ms);
 
@@ -112,9 +116,9 @@ void machine_answer(struct machine *m, uint64_t now_ms);
 void machine_forwarded(struct machine *m, uint64_t from, const Kvd__Peer__Forward *frame);
 void machine_refused(struct machine *m, const Kvd__Peer__ForwardRefused *frame);
 
-/* The write-ahead log of SQLite has this size: new commands are held off when it is
- * large. */
-void machine_observe_wal(struct machine *m, int64_t wal_bytes);
+/* The write-ahead log of SQLite has this size: new commands are held off while it is
+ * larger than max. */
+void machine_observe_wal(struct machine *m, int64_t wal_bytes, int64_t max);
 
 /* How long a command may wait: 5 s and two election timeouts. */
 uint64_t machine_timeout_ms(const struct machine *m);

@@ -25,7 +25,7 @@ struct machine {
     uint64_t leader_since_ms;
     uint64_t hold_until_ms; /* the leader refused: forward nothing until then; or 0 */
     bool lagging;           /* committed entries wait to be applied, too many */
-    int64_t wal_bytes;
+    bool wal_is_large;      /* SQLite's */
     size_t open_entries;    /* applied in the transaction that is open; 0: none is */
     size_t open_bytes;      /* payload of them */
     uint64_t open_since_ms; /* when it began */

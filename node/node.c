@@ -77,6 +77,14 @@ static void on_refused(void *owner, uint64_t member)
     raftlog_link_refused(node->log, member);
 }
 
+static void on_fetching(void *owner, uint64_t member, struct stream *stream,
+                        struct slice more)
+{
+    struct node *node = owner;
+
+    reseed_accept(&node->reseed, member, stream, more);
+}
+
 static int on_meet(void *owner, uint64_t member, uint64_t store, struct err *err)
 {
     struct node *node = owner;
@@ -104,6 +112,7 @@ static const struct peers_events peers_events = {
     .changed = on_link,
     .meet = on_meet,
     .refused = on_refused,
+    .fetching = on_fetching,
 };
 
 static const struct raftlog_events log_events = {
@@ -157,6 +166,38 @@ static int listen_all(struct node *node, struct err *err)
     return rc;
 }
 
+static struct kv_options state_options(struct node *node)
+{
+    return (struct kv_options){
+        .env = node->env,
+        .path = node->dir.state_path,
+        .fatal = on_fatal,
+        .fatal_owner = node,
+        .lock_changed = on_lock_changed,
+        .lock_owner = node,
+    };
+}
+
+/* A database that is damaged makes place for an empty one, where there are members to
+ * fill it from. */
+static int open_database(struct node *node, struct err *err)
+{
+    struct kv_options options = state_options(node);
+    struct err why;
+    int rc = kv_open(&node->kv, &options, &why);
+
+    if (rc != ERR_CORRUPT || node->members.n == 1) {
+        return rc != 0 ? err_set(err, rc, "%s", why.text) : 0;
+    }
+    log_error(
+        "the state of this member is damaged: it is set aside, an empty one takes its "
+        "place and is filled from the log, or from another member",
+        LOG_TEXT("damage", why.text));
+    rc = datadir_begin_state(&node->dir, err);
+    options.path = node->dir.state_path;
+    return rc == 0 ? kv_open(&node->kv, &options, err) : rc;
+}
+
 static int open_state(struct node *node, struct err *err)
 {
     const struct datadir_options options = {
@@ -165,13 +206,7 @@ static int open_state(struct node *node, struct err *err)
         .cluster_id = node->members.cluster_id,
         .member_id = node->members.self,
         .may_create = node->config->cluster_new,
-    };
-    struct kv_options kv = {
-        .env = node->env,
-        .fatal = on_fatal,
-        .fatal_owner = node,
-        .lock_changed = on_lock_changed,
-        .lock_owner = node,
+        .has_others = node->members.n > 1,
     };
     int rc;
 
@@ -180,8 +215,7 @@ static int open_state(struct node *node, struct err *err)
         return rc;
     }
     peers_set_store(node->peers, node->dir.identity.store_id);
-    kv.path = node->dir.state_path;
-    return kv_open(&node->kv, &kv, err);
+    return open_database(node, err);
 }
 
 static int open_log(struct node *node, struct err *err)
@@ -195,9 +229,13 @@ static int open_log(struct node *node, struct err *err)
         .n_voters = node->members.n,
         .applied = kv_applied_index(node->kv),
         .applied_term = kv_applied_term(node->kv),
+        .installed = node->dir.current.seed_index,
+        .installed_term = node->dir.current.seed_term,
         .heartbeat_ms = node->config->heartbeat_ms,
         .election_ms = node->config->election_ms,
         .keep_entries = node->config->catchup_entries,
+        .hold_entries = node->config->hold_entries,
+        .hold_bytes = node->config->hold_bytes,
         .events = &log_events,
         .owner = node,
     };
@@ -212,6 +250,7 @@ static void open_machine(struct node *node)
 {
     uint64_t now_ms = env_mono_ms(node->env);
     uint64_t request_max = node->config->max_request_bytes;
+    const struct kv_options state = state_options(node);
     const struct machine_options options = {
         .env = node->env,
         .kv = node->kv,
@@ -238,6 +277,7 @@ static void open_machine(struct node *node)
     waits_init(&node->waits, now_ms);
     renewals_init(&node->renewals, node->machine, options.request_max);
     upkeep_init(&node->upkeep, node);
+    reseed_init(&node->reseed, node, &state);
     publisher_init(&node->publisher, node->machine, node->env, node->config,
                    node->members.self, node->dir.identity.store_id);
 }
@@ -308,6 +348,7 @@ void node_get_health(struct node *node, struct health *out)
         .applied_index = kv_applied_index(node->kv),
         .has_leader = node->status.leader != 0,
         .diverged = diverge_stops(&node->diverge),
+        .no_state = !node->served,
         .stopping = node->state >= NODE_STOPPING,
         .pending_calls = machine_pending(node->machine),
         .n_connections = conns_count(node->conns),
@@ -316,6 +357,7 @@ void node_get_health(struct node *node, struct health *out)
         .member_id = node->members.self,
         .name = node->config->name,
     };
+    out->needs_state = reseed_describe(node, out->state_text, sizeof(out->state_text));
     watch_get_stats(node->kv, &out->watches);
 }
 
@@ -345,7 +387,7 @@ bool node_stopped(const struct node *node)
 
 bool node_idle(const struct node *node)
 {
-    return raftlog_idle(node->log) && kv_idle(node->kv);
+    return raftlog_idle(node->log) && kv_idle(node->kv) && reseed_idle(&node->reseed);
 }
 
 void node_close(struct node *node)
@@ -369,6 +411,7 @@ void node_close(struct node *node)
         waits_close(&node->waits);
         renewals_close(&node->renewals);
         publisher_close(&node->publisher);
+        reseed_close(&node->reseed);
     }
     raftlog_close(node->log);
     kv_close(node->kv);

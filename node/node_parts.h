@@ -16,6 +16,7 @@
 #include "node/probe.h"
 #include "node/publish.h"
 #include "node/renewals.h"
+#include "node/reseed.h"
 #include "node/upkeep.h"
 #include "node/waits.h"
 #include "node/watching.h"
@@ -34,7 +35,8 @@ struct node {
     struct env *env;
     const struct config *config;
     enum node_state state;
-    bool served;         /* clients were let in */
+    bool served;         /* clients were let in, and answered */
+    bool shown;          /* let in before that, to be told why they are not answered */
     bool dead;           /* a fatal error was told: nothing is done any more */
     uint64_t stop_by_ms; /* while stopping */
     uint64_t epoch;      /* random, of this start */
@@ -55,6 +57,7 @@ struct node {
     struct renewals renewals;
     struct probes probes;
     struct upkeep upkeep;
+    struct reseed reseed;
     struct conns *conns;
     struct metrics metrics;
 };

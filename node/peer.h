@@ -35,6 +35,11 @@ struct peers_events {
     /* No connection with the member is left and all its URLs refuse new ones: nobody
      * listens there. Once, until a URL does anything else. From peers_receive only. */
     void (*refused)(void *owner, uint64_t member);
+    /* A member made a connection to fetch the state on (hello.purpose 1): the stream is
+     * the owner's from here on, to be attached to anew. more: what came behind the hello.
+     * From peers_receive only. */
+    void (*fetching)(void *owner, uint64_t member, struct stream *stream,
+                     struct slice more);
 };
 
 struct peers_options {

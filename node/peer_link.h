@@ -35,7 +35,7 @@ struct dial {
 struct inlink {
     struct peers *peers;
     struct peer *peer; /* NULL until its hello was accepted */
-    struct stream *stream;
+    struct stream *stream; /* NULL: another one took it, see peers_events.fetching */
     struct buf in;
     bool ended;
     bool replaced; /* the peer has a newer one: hand out nothing more */

@@ -136,7 +136,9 @@ void rpc_start(struct call *call)
     const struct rpc_method *method = rpc_get(call->method);
     struct node *node = call->node;
 
-    if (call->has_leader && node->status.leader == 0) {
+    if ((method->flags & RPC_STATELESS) == 0 && !node->served) {
+        call_fail(call, API_NO_STATE);
+    } else if (call->has_leader && node->status.leader == 0) {
         call_fail(call, API_NO_LEADER);
     } else if ((method->flags & RPC_DATA) != 0 && diverge_stops(&node->diverge)) {
         call_fail(call, API_CORRUPT);

@@ -24,6 +24,7 @@ enum rpc_flag {
     RPC_NO_REVISION = 1 << 1, /* the reply's header carries no revision */
     RPC_NO_HEADER = 1 << 2,   /* the reply has no header */
     RPC_FENCED = 1 << 3,      /* takes a fence from the metadata */
+    RPC_STATELESS = 1 << 4,   /* answered also before the member has a state */
 };
 
 struct rpc_method {

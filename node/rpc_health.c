@@ -23,7 +23,7 @@ static Grpc__Health__V1__HealthCheckResponse condition(const struct node *node)
     Grpc__Health__V1__HealthCheckResponse reply =
         GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__INIT;
 
-    reply.status = diverge_stops(&node->diverge) ? NOT_SERVING : SERVING;
+    reply.status = node->served && !diverge_stops(&node->diverge) ? SERVING : NOT_SERVING;
     return reply;
 }
 

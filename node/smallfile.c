@@ -1,9 +1,12 @@
 #include "node/smallfile.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/crc.h"
 #include "base/failpoint.h"
 #include "base/mem.h"
 
@@ -81,6 +84,14 @@ int smallfile_read(struct disk *disk, const char *dir, const char *name,
 out:
     free(path);
     return rc;
+}
+
+void smallfile_seal(char text[SMALLFILE_MAX])
+{
+    size_t len = strlen(text);
+
+    snprintf(text + len, SMALLFILE_MAX - len, "crc %08" PRIx32 "\n",
+             crc32c(0, text, len));
 }
 
 static int write_all(struct disk *disk, struct disk_file *file, const char *text)

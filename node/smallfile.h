@@ -12,6 +12,8 @@
 /* Text and length of DIR/name; a longer file or one with zero bytes is ERR_CORRUPT. */
 int smallfile_read(struct disk *disk, const char *dir, const char *name,
                    char text[SMALLFILE_MAX], struct err *err);
+/* Adds a last line, with a checksum of the lines above. */
+void smallfile_seal(char text[SMALLFILE_MAX]);
 int smallfile_replace(struct disk *disk, const char *dir, const char *name,
                       const char *text, struct err *err);
 

@@ -11,9 +11,11 @@
  *     before the state machine's own transaction only means that entries are applied
  *     again.
  *  5. Watchers: those that have something to pull and whose client takes it.
- *  6. Output: one write per member and one per client connection.
+ *  6. Output: one write per member and one per client connection. Whole states, to
+ *     members that fetch one and from a member that gives one.
  *  7. The state machine's transaction, every few turns: it costs the same for one entry
- *     and for a thousand. Then upkeep: compaction, checkpoints, sizes, state hashes.
+ *     and for a thousand. Then the change to a state that was fetched, and upkeep:
+ *     compaction, checkpoints, sizes, state hashes.
  *     Last, since nobody waits for it.
  *
  * Frames that upkeep gathers leave with the next turn's output. */
@@ -28,9 +30,16 @@
 
 static void open_doors(struct node *node)
 {
-    if (node->state == NODE_STARTING && publisher_done(&node->publisher)) {
+    if (node->state != NODE_STARTING) {
+        return;
+    }
+    if (publisher_done(&node->publisher)) {
         node_move(node, NODE_SERVING);
         node->served = true;
+        conns_accept(node->conns);
+        reseed_settled(node);
+    } else if (node->status.needs_state != 0 && !node->shown) {
+        node->shown = true;
         conns_accept(node->conns);
     }
 }
@@ -123,7 +132,9 @@ void node_turn(struct node *node)
     peers_receive(node->peers, now_ms);
     calls_start(&node->calls);
     renewals_submit(&node->renewals);
-    publisher_continue(&node->publisher, now_ms);
+    if (node->status.needs_state == 0) {
+        publisher_continue(&node->publisher, now_ms);
+    }
     machine_propose(node->machine, now_ms);
     lessor_propose(node->log, node->kv);
 
@@ -131,7 +142,7 @@ void node_turn(struct node *node)
     raftlog_get_status(node->log, &node->status);
     watch_leader(node, now_ms);
 
-    more = machine_apply(node->machine, now_ms);
+    more = !reseed_repairs(node) && machine_apply(node->machine, now_ms);
     if (node->dead) {
         return;
     }
@@ -147,10 +158,13 @@ void node_turn(struct node *node)
     peers_flush(node->peers, now_ms);
     conns_flush(node->conns);
     close_doors(node, now_ms); /* the last connection may just have ended */
+    reseed_continue(node, now_ms);
 
     if (machine_commit(node->machine, now_ms,
-                       now_ms >= upkeep_deadline_ms(&node->upkeep))) {
-        more |= upkeep_run(node, now_ms);
+                       now_ms >= upkeep_deadline_ms(&node->upkeep) ||
+                           reseed_waits(node))) {
+        reseed_quiet(node, now_ms);
+        more |= !node->dead && upkeep_run(node, now_ms);
     }
     node->metrics.counters[METRIC_READ_ROUNDS] = node->status.read_rounds;
     metrics_watch_log(&node->metrics, &node->status);
@@ -173,8 +187,10 @@ uint64_t node_deadline_ms(const struct node *node)
         conns_deadline_ms(node->conns),
         probes_deadline_ms(&node->probes),
         peers_deadline_ms(node->peers),
-        publisher_deadline_ms(&node->publisher),
+        node->status.needs_state == 0 ? publisher_deadline_ms(&node->publisher)
+                                      : UINT64_MAX,
         upkeep_deadline_ms(&node->upkeep),
+        reseed_deadline_ms(&node->reseed),
         node->state == NODE_STOPPING ? node->stop_by_ms : UINT64_MAX,
     };
     uint64_t first = UINT64_MAX;

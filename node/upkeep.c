@@ -1,5 +1,6 @@
 #include "node/upkeep.h"
 
+#include "base/check.h"
 #include "base/limits.h"
 #include "node/node_parts.h"
 
@@ -18,6 +19,19 @@ void upkeep_init(struct upkeep *upkeep, struct node *node)
         .rescan_index = applied,
     };
     kv_get_stats(node->kv, &upkeep->stats);
+}
+
+void upkeep_replaced(struct upkeep *upkeep, struct node *node)
+{
+    CHECK(!upkeep->making_durable);
+    upkeep_init(upkeep, node);
+    upkeep->durable_index = kv_applied_index(node->kv);
+    upkeep->durable_log_bytes = node->status.log_bytes;
+}
+
+bool upkeep_idle(const struct upkeep *upkeep)
+{
+    return !upkeep->making_durable;
 }
 
 /* ---- the state made durable, the log cut ---- */
@@ -73,7 +87,10 @@ static void look_at_sizes(struct node *node, uint64_t now_ms)
     }
     upkeep->stats_due_ms = now_ms + STATS_MS;
     kv_get_stats(node->kv, &upkeep->stats);
-    machine_observe_wal(node->machine, upkeep->stats.wal_bytes);
+    /* While a copy of the state is made there are no checkpoints. */
+    machine_observe_wal(node->machine, upkeep->stats.wal_bytes,
+                        node->reseed.copy.state == COPY_FILLING ? LIMIT_COPY_WAL
+                                                                : LIMIT_WAL_BYTES);
 }
 
 static void each_second(struct node *node, uint64_t now_ms)

@@ -24,6 +24,12 @@ struct upkeep {
 
 void upkeep_init(struct upkeep *upkeep, struct node *node);
 
+/* The state was replaced by one that is on disk. */
+void upkeep_replaced(struct upkeep *upkeep, struct node *node);
+
+/* No job that the state machine does for it is under way. */
+bool upkeep_idle(const struct upkeep *upkeep);
+
 /* Once a turn, after everything else; true when there is more to do at once. */
 bool upkeep_run(struct node *node, uint64_t now_ms);
 

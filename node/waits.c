@@ -80,6 +80,18 @@ void waits_note(struct waits *waits, struct slice name, struct slice key, int64_
     }
 }
 
+void waits_note_all(struct waits *waits)
+{
+    struct map_link *link = map_walk(&waits->all, NULL);
+
+    for (; link != NULL; link = map_walk(&waits->all, link)) {
+        struct wait *wait = container_of(link, struct wait, link);
+
+        list_del(&wait->place);
+        list_add_tail(&waits->woken, &wait->place);
+    }
+}
+
 bool waits_continue(struct waits *waits, uint64_t now_ms)
 {
     struct wheel_timer *timer;

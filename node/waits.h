@@ -49,6 +49,9 @@ void waits_end(struct waits *waits, struct wait *wait);
 /* What kv tells (kv_options.lock_changed). */
 void waits_note(struct waits *waits, struct slice name, struct slice key, int64_t token);
 
+/* Anything may have changed in any line. */
+void waits_note_all(struct waits *waits);
+
 /* Wakes whoever is to be woken, up to a limit; true when there are more. One that is late
  * does not wait any more. */
 bool waits_continue(struct waits *waits, uint64_t now_ms);

@@ -91,6 +91,18 @@
 #define LIMIT_LOCK_PATIENCE   10      /* ms until a waiter enters a long line of a lock */
 #define LIMIT_LOCK_WAKES      512     /* calls that wait for locks and look in one turn */
 
+/* A state on its way to another member. */
+#define LIMIT_STATE_STREAMS  4           /* members that fetch from one at a time */
+#define LIMIT_STATE_CHUNK    (512 * KIB) /* of the file in one frame */
+#define LIMIT_STATE_INPUT    (1 * MIB)   /* received; above this no more is read */
+#define LIMIT_STATE_UNSYNCED (32 * MIB)  /* written by the receiver, not on disk yet */
+#define LIMIT_STATE_REQUEST  (4 * KIB)   /* a request, and the answer to it */
+#define LIMIT_COPY_SLICE     (1 * MIB)   /* of the database, read at once */
+#define LIMIT_COPY_WAL       (2 * GIB)  /* proposals are held back above this meanwhile */
+#define LIMIT_COPY_IDLE_MS   60000      /* a copy stays after its last use */
+#define LIMIT_COPY_AGAIN_MS  5000       /* after one that failed */
+#define STATE_SPACE_RESERVE  (64 * MIB) /* free beside a copy, here and there */
+
 /* The state machine. */
 #define LIMIT_WAL_BYTES      (128 * MIB) /* proposals are held back above this */
 #define WAL_CHECKPOINT_BYTES (16 * MIB)

@@ -68,6 +68,7 @@ class Member:
         self.process = None
         self.paused = False
         self.variables = {}  # of its environment, beside ours
+        self.options_used = None  # at its last start
         self.client = Client(self.endpoint)
 
     @property
@@ -97,6 +98,7 @@ class Member:
 
     def start(self, options):
         assert not self.running(), self.name + " runs already"
+        self.options_used = options
         command = WRAPPER + [self.server]
         for option, value in options.items():
             command += [option, value]

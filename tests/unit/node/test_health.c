@@ -2,6 +2,7 @@
 #include "node/health.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/limits.h"
@@ -105,6 +106,21 @@ Test(health, a_diverged_or_stopping_member_is_alive_but_not_ready)
     health = (struct health){.has_leader = true, .stopping = true};
     cr_assert_eq(get("/readyz", true), 503);
     cr_assert_eq(get("/livez", true), 200);
+}
+
+Test(health, a_member_that_fetches_the_state_says_so)
+{
+    health.needs_state = true;
+    health.no_state = true;
+    snprintf(health.state_text, sizeof(health.state_text), "fetching the state: 34%%");
+    cr_assert_eq(get("/readyz", false), 503);
+    cr_assert_not_null(
+        strstr(body, "[-]linearizable_read failed: fetching the state: 34%\n"));
+    cr_assert_eq(get("/livez", false), 200, "it must not be restarted for that");
+    cr_assert_eq(get("/health?serializable=true", false), 503);
+    cr_assert_not_null(strstr(body, "fetching the state: 34%"));
+    health.no_state = false;
+    cr_assert_eq(get("/health?serializable=true", false), 200, "it has an older one");
 }
 
 Test(health, livez_has_its_own_checks)

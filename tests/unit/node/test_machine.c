@@ -346,13 +346,13 @@ Test(machine, a_large_write_ahead_log_holds_commands_off)
     struct asker asker;
 
     run_ms(3000);
-    machine_observe_wal(machine, LIMIT_WAL_BYTES + 1);
+    machine_observe_wal(machine, 1001, 1000);
     ask(&asker, "k", 10);
     turn();
     cr_assert_eq(asker.status, API_TOO_MANY_REQUESTS);
     leave(&asker);
 
-    machine_observe_wal(machine, 0);
+    machine_observe_wal(machine, 1000, 1000);
     ask(&asker, "k", 10);
     run_ms(20);
     cr_assert_eq(asker.status, API_OK);

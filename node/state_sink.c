@@ -1,0 +1,185 @@
+/* Bytes of a stream become a file.
+ *
+ * Happy path: frames are taken one by one, each checked by its CRC; a chunk must begin
+ * where the one before ended, is added to the checksum of the whole and written; the file
+ * is synced every LIMIT_STATE_UNSYNCED bytes, so that the log on the same disk never
+ * waits for much; the end brings the sender's checksum, and when that is ours, the rest
+ * is synced and the file is whole. What can fail: bytes that are not a frame, chunks that
+ * overlap or leave a gap, too many, too few, another checksum; the disk. */
+#include "node/state_sink.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "node/smallfile.h"
+#include "peer.pb-c.h"
+#include "raftlog/link.h"
+
+static int look_for_room(struct disk *disk, const char *dir, uint64_t size,
+                         struct err *err)
+{
+    int64_t space = disk->ops->space(disk, dir);
+
+    if (space < 0) {
+        return smallfile_error(err, (int)space, "look at", dir);
+    }
+    if ((uint64_t)space < size + STATE_SPACE_RESERVE) {
+        return err_set(err, ERR_FULL,
+                       "%s: %" PRIu64 " MiB are free, the state needs %" PRIu64
+                       " and %llu must stay free; free some space",
+                       dir, (uint64_t)(space / (int64_t)MIB), (uint64_t)(size / MIB + 1),
+                       STATE_SPACE_RESERVE / MIB);
+    }
+    return 0;
+}
+
+int state_sink_open(struct state_sink *sink, struct disk *disk, const char *dir,
+                    const char *path, uint64_t size, struct err *err)
+{
+    struct disk_file *file;
+    int rc = look_for_room(disk, dir, size, err);
+
+    if (rc != 0) {
+        return rc;
+    }
+    rc = disk->ops->open(disk, path, DISK_CREATE | DISK_EXCLUSIVE, &file);
+    if (rc < 0) {
+        return smallfile_error(err, rc, "create", path);
+    }
+    *sink = (struct state_sink){
+        .disk = disk,
+        .path = mem_strdup(path),
+        .file = file,
+        .digest = digest_new(),
+        .in = BUF_INIT(LIMIT_PEER_FRAME + 4 * LIMIT_STATE_INPUT),
+        .size = size,
+    };
+    arena_init(&sink->arena, 4 * LIMIT_PEER_FRAME);
+    return 0;
+}
+
+void state_sink_resume(struct state_sink *sink)
+{
+    buf_clear(&sink->in);
+}
+
+static int sink_sync(struct state_sink *sink, struct err *err)
+{
+    int rc = sink->disk->ops->sync(sink->file);
+
+    sink->unsynced = 0;
+    return rc < 0 ? smallfile_error(err, rc, "sync", sink->path) : 0;
+}
+
+static int sink_write(struct state_sink *sink, ProtobufCBinaryData bytes, struct err *err)
+{
+    size_t done = 0;
+
+    while (done < bytes.len) {
+        ssize_t rc = sink->disk->ops->write(sink->file, bytes.data + done,
+                                            bytes.len - done, sink->offset + done);
+
+        if (rc < 0) {
+            return smallfile_error(err, (int)rc, "write", sink->path);
+        }
+        done += (size_t)rc;
+    }
+    return 0;
+}
+
+static int take_chunk(struct state_sink *sink, const Kvd__Peer__StateChunk *chunk,
+                      struct err *err)
+{
+    int rc;
+
+    if (chunk->offset != sink->offset || chunk->data.len == 0 ||
+        chunk->data.len > sink->size - sink->offset) {
+        return err_set(err, ERR_CORRUPT,
+                       "stream of the state: %zu bytes at offset %" PRIu64
+                       " came, where those at %" PRIu64 " of %" PRIu64 " were due",
+                       chunk->data.len, chunk->offset, sink->offset, sink->size);
+    }
+    rc = sink_write(sink, chunk->data, err);
+    if (rc != 0) {
+        return rc;
+    }
+    digest_add(sink->digest, chunk->data.data, chunk->data.len);
+    sink->offset += chunk->data.len;
+    sink->unsynced += chunk->data.len;
+    return sink->unsynced >= LIMIT_STATE_UNSYNCED ? sink_sync(sink, err) : 0;
+}
+
+static int take_end(struct state_sink *sink, const Kvd__Peer__StateEnd *end,
+                    struct err *err)
+{
+    uint64_t found = digest_value(sink->digest);
+    int rc;
+
+    if (sink->offset != sink->size) {
+        return err_set(err, ERR_CORRUPT,
+                       "stream of the state ends after %" PRIu64 " of %" PRIu64 " bytes",
+                       sink->offset, sink->size);
+    }
+    if (end->checksum != found) {
+        sink->spoiled = true;
+        return err_set(err, ERR_CORRUPT,
+                       "stream of the state: the checksum of its %" PRIu64
+                       " bytes is %016" PRIx64 ", the sender's is %016" PRIx64
+                       "; it is fetched anew",
+                       sink->size, found, end->checksum);
+    }
+    rc = sink_sync(sink, err);
+    sink->whole = rc == 0;
+    return rc;
+}
+
+static int take_frame(struct state_sink *sink, const struct link_frame *frame,
+                      struct err *err)
+{
+    if (frame->type == LINK_STATE_CHUNK && !sink->whole) {
+        return take_chunk(sink, (const Kvd__Peer__StateChunk *)frame->message, err);
+    }
+    if (frame->type == LINK_STATE_END && !sink->whole) {
+        return take_end(sink, (const Kvd__Peer__StateEnd *)frame->message, err);
+    }
+    return err_set(err, ERR_CORRUPT, "stream of the state: type %d at this place",
+                   (int)frame->type);
+}
+
+int state_sink_take(struct state_sink *sink, struct buf *bytes, struct err *err)
+{
+    struct slice all = buf_slice(bytes);
+    struct link_frame frame;
+    int rc;
+
+    if (buf_append(&sink->in, all.ptr, all.len) != 0) {
+        return err_set(err, ERR_CORRUPT, "stream of the state: a frame without end");
+    }
+    buf_clear(bytes);
+    do {
+        rc = link_next(&sink->in, &sink->arena, &frame, err);
+        if (rc > 0) {
+            int taken = take_frame(sink, &frame, err);
+
+            rc = taken != 0 ? taken : rc;
+        }
+        arena_reset(&sink->arena);
+    } while (rc > 0);
+    return rc;
+}
+
+void state_sink_close(struct state_sink *sink)
+{
+    if (sink->file != NULL) {
+        sink->disk->ops->close(sink->file);
+    }
+    digest_free(sink->digest);
+    buf_close(&sink->in);
+    arena_close(&sink->arena);
+    free(sink->path);
+    *sink = (struct state_sink){0};
+}
