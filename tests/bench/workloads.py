@@ -2,7 +2,11 @@
 returns a dictionary of results: those that all have (rate, latencies, CPU, errors), and
 "figures" of its own, by name."""
 
+import glob
+import os
+import threading
 import time
+import urllib.request
 
 import measure
 from measure import Load
@@ -120,6 +124,95 @@ def expiry(system, members, arguments):
     return result
 
 
+# A put load that leaves some of the machine idle: otherwise it is the load that is measured.
+RESEED_LOAD = ("--connections", "4")
+RESEED_LIMIT_SECONDS = 60
+
+
+class Reseed:
+    """A member whose database is gone is started while others are written to: the time until
+    it is ready again, and what memory it and the others needed meanwhile, at most."""
+
+    def __init__(self, members, member):
+        self.members = members
+        self.member = member
+        self.rss = [measure.memory_mib(one)["RssAnon"] for one in members]
+        self.peak = [0] * len(members)
+        self.ready_after = 0.0
+        self.stopping = threading.Event()
+        self.threads = [threading.Thread(target=run, daemon=True)
+                        for run in (self.wait_ready, self.watch_memory)]
+
+    def lose_database(self):
+        self.member.kill()
+        for path in glob.glob(os.path.join(self.member.data_dir, "state-*")):
+            os.remove(path)
+
+    def start(self):
+        self.member.start(self.member.options_used)
+        for thread in self.threads:
+            thread.start()
+
+    def wait_ready(self):
+        began = time.monotonic()
+        while time.monotonic() < began + RESEED_LIMIT_SECONDS:
+            try:
+                with urllib.request.urlopen(self.member.client_url + "/readyz", timeout=1):
+                    self.ready_after = time.monotonic() - began
+                    break
+            except OSError:
+                time.sleep(0.005)
+        self.stopping.set()
+
+    def watch_memory(self):
+        while not self.stopping.wait(0.01):
+            for number, one in enumerate(self.members):
+                now = measure.memory_mib(one).get("RssAnon", 0)
+                self.peak[number] = max(self.peak[number], now)
+
+    def finish(self):
+        for thread in self.threads:
+            thread.join()
+
+    def grown(self, member):
+        number = self.members.index(member)
+        return self.peak[number] - self.rss[number]
+
+
+def reseed(_, members, arguments):
+    """A million keys, if --reseed-keys is not told otherwise, of which one member lost all."""
+    Load(members, "fill", ["--keys", str(arguments.reseed_keys), "--connections", "6",
+                           "--streams", "64", "--seconds", "1", "--warm-up", "0",
+                           "--value-size", str(arguments.value_size)]).result()
+    put = list(RESEED_LOAD) + ["--keys", str(arguments.reseed_keys), "--value-size",
+                               str(arguments.value_size), "--warm-up", "1", "--seconds"]
+    time.sleep(2)
+    lost, others = members[-1], members[:-1]
+    harm = Reseed(members, lost)
+    harm.lose_database()
+    before = Load(others, "put", put + ["8"]).result()
+    result = Load(others, "put", put + ["4"], measuring=harm.start).result()
+    harm.finish()
+    sent = [measure.metrics(one)["kvd_state_stream_sent_bytes_total"] for one in others]
+    fetched = measure.metrics(lost)
+    result["errors"] += before["errors"]
+    if not harm.ready_after or fetched["kvd_state_fetches_completed_total"] != 1:
+        print("the member was not ready within %d s, or did not fetch the state"
+              % RESEED_LIMIT_SECONDS)
+        result["errors"] += 1
+    result["figures"] = {
+        "keys": arguments.reseed_keys,
+        "MB of state": max(sent) / 1e6,
+        "start to ready, s": harm.ready_after,
+        "RssAnon of it, + MiB at most": harm.grown(lost),
+        "RssAnon of others, + MiB at most": max(harm.grown(one) for one in others),
+        "put p99 before, us": before["p99_us"],
+        "put p99 meanwhile, us": result["p99_us"],
+        "put p99 meanwhile / before": result["p99_us"] / before["p99_us"],
+    }
+    return result
+
+
 class Workload:
     """fresh: on a cluster of its own. beside: the workload that the other system runs."""
 
@@ -162,4 +255,5 @@ WORKLOADS = (
     Workload("idle watchers, put 64 x 4", idle_watchers, fresh=True),
     Workload("leases granted, 64 x 16", many_leases, fresh=True),
     Workload("leases that end at once", expiry, fresh=True),
+    Workload("reseed a member", reseed, fresh=True, system="kvd"),
 )
