@@ -335,19 +335,15 @@ static void rouse_spot(void *owner, struct watch_spot *spot)
     }
 }
 
-/* Those that have events in the ring will not find them there any more, and rows have the
- * same places in both states; only what was gathered of an unfinished revision goes. */
+/* Those that have events in the ring will not find them there any more and turn to the
+ * history; those that read it go on there, for rows have the same places in both states.
+ */
 void watches_replaced(struct kv *kv, int64_t old_revision)
 {
     struct watches *all = &kv->watches;
     struct replacing replacing = {kv, old_revision};
-    struct watch *unfinished = all->reading.watch;
 
     ring_clear(&all->ring);
-    if (unfinished != NULL) {
-        watch_stop_reading(kv, unfinished);
-        unfinished->place = 0;
-    }
     spots_visit(&all->spots, rouse_spot, &replacing);
 }
 
