@@ -93,12 +93,22 @@ static void node_set_skip(struct index_node *node, size_t skip)
     }
 }
 
-/* After nodes were cut or joined: as much common beginning as there is. */
-static void node_refit(struct index_node *node)
+/* How much all names of the node begin with in common. */
+static size_t node_common(const struct index_node *node)
 {
     struct slice last = key_name(node->key[node->n - 1]);
 
-    node_set_skip(node, common_len(key_name(node->key[0]), last, SIZE_MAX));
+    return common_len(key_name(node->key[0]), last, SIZE_MAX);
+}
+
+/* After a node was cut: its hints are good as long as nothing more is in common. */
+static void node_refit(struct index_node *node)
+{
+    size_t skip = node_common(node);
+
+    if (skip != node->skip) {
+        node_set_skip(node, skip);
+    }
 }
 
 /* Writes a key into a slot; the slots around it hold their keys already. */
@@ -332,6 +342,7 @@ static void inner_split(struct index *index, struct index_inner *parent, unsigne
     unsigned keep = at_end ? left->n - 1 : left->n / 2;
 
     slots_move(right, 0, left, keep, left->n - keep, leaf);
+    right->skip = left->skip;
     right->n = left->n - keep;
     left->n = keep;
     node_refit(left);
@@ -459,7 +470,7 @@ static bool inner_merge(struct index *index, struct index_inner *parent, unsigne
     }
     slots_move(left, left->n, right, 0, right->n, leaf);
     left->n += right->n;
-    node_refit(left);
+    node_set_skip(left, node_common(left));
     node_free(index, right);
     slot_close(&parent->node, slot + 1, false);
     inner_recount(parent, slot, leaf);

@@ -183,7 +183,6 @@ static int open_store(struct kv **out, const struct kv_options *options, bool is
         return err_prefix(err, rc, "%s", options->path);
     }
     compact_open(kv);
-    locks_load(kv);
     kv->lock_changed = options->lock_changed;
     kv->lock_owner = options->lock_owner;
     kv->committed = kv->meta.applied_index;

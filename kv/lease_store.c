@@ -163,7 +163,7 @@ static int attach_keys(struct kv *kv, struct err *err)
     return 0;
 }
 
-int lease_load(struct kv *kv, struct err *err)
+int lease_load(struct kv *kv, bool leased, struct err *err)
 {
     uint64_t sum = kv->meta.lease_sum;
     int rc;
@@ -176,7 +176,7 @@ int lease_load(struct kv *kv, struct err *err)
                      " this member",
                      kv->leases.n);
     }
-    if (rc == 0) {
+    if (rc == 0 && leased) {
         rc = attach_keys(kv, err);
     }
     leases_unchanged(&kv->leases);

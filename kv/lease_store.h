@@ -9,8 +9,9 @@
 
 struct kv;
 
-/* Reads the table and attaches the keys, which the index must hold already. */
-int lease_load(struct kv *kv, struct err *err);
+/* Reads the table and attaches the keys, which the index must hold already; leased: there
+ * may be some. */
+int lease_load(struct kv *kv, bool leased, struct err *err);
 
 /* Writes what the batch has changed and removed, before it is committed. */
 void lease_store_changes(struct kv *kv);

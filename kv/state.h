@@ -27,7 +27,7 @@ struct kv {
     bool in_batch; /* between kv_begin and kv_commit */
     bool pinned;   /* in a read transaction: see history_unpin */
     unsigned plants;
-    size_t lock_steps; /* see kv_set_lock_steps */
+    size_t lock_steps;    /* see kv_set_lock_steps */
     int64_t wall_ms;      /* of the entry being applied; for people */
     struct arena command; /* the command being applied */
     struct copy copy;
