@@ -26,7 +26,8 @@ CHAOS_MINUTES = "60"
 
 # Bugs that the simulations can be told to have, and must then find.
 PLANTS = {
-    "raftlog": ("ack-before-fsync", "read-without-round", "apply-beyond-stored"),
+    "raftlog": ("ack-before-fsync", "read-without-round", "apply-beyond-stored",
+                "install-keeps-suffix", "campaigns-without-state"),
     "node": ("ack-before-fsync", "read-without-round", "apply-beyond-stored",
              "applied-outside-txn", "watch-loses", "watch-repeats", "progress-ahead",
              "old-prev-kv", "lease-early", "ttl-restarts", "early-renewal", "dead-waiter",

@@ -30,6 +30,8 @@ static const struct {
     {"no-r6", RAFTLOG_PLANT_NO_R6},
     {"no-r8", RAFTLOG_PLANT_NO_R8},
     {"no-r9", RAFTLOG_PLANT_NO_R9},
+    {"install-keeps-suffix", RAFTLOG_PLANT_INSTALL_KEEPS_SUFFIX},
+    {"campaigns-without-state", RAFTLOG_PLANT_CAMPAIGNS_WITHOUT_STATE},
 };
 
 struct campaign {
@@ -128,6 +130,7 @@ static void add(struct raftlog_run_result *sum, const struct raftlog_run_result 
     sum->frames += one->frames;
     sum->elections += one->elections;
     sum->kills += one->kills;
+    sum->installs += one->installs;
     sum->committed += one->committed;
     sum->acknowledged += one->acknowledged;
     sum->reads += one->reads;
@@ -164,11 +167,11 @@ static int run_seeds(const struct campaign *campaign)
     start = real_seconds() - start;
     printf("raftlog: %" PRIu64 " seeds, %" PRIu64 " failures, %.0f simulated s in %.1f s "
            "(%.0f x real time), %" PRIu64 " steps, %" PRIu64 " frames, %" PRIu64
-           " elections, %" PRIu64 " crashes, %" PRIu64 " entries committed, %" PRIu64
-           " acknowledged, %" PRIu64 " reads\n",
+           " elections, %" PRIu64 " crashes, %" PRIu64 " states installed, %" PRIu64
+           " entries committed, %" PRIu64 " acknowledged, %" PRIu64 " reads\n",
            done, failures, (double)sum.simulated_ns / 1e9, start,
            (double)sum.simulated_ns / 1e9 / start, sum.steps, sum.frames, sum.elections,
-           sum.kills, sum.committed, sum.acknowledged, sum.reads);
+           sum.kills, sum.installs, sum.committed, sum.acknowledged, sum.reads);
     return (failures > 0) == (campaign->plants != 0) ? 0 : 1;
 }
 

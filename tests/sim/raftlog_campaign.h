@@ -20,6 +20,7 @@ struct raftlog_run_result {
     uint64_t frames;
     uint64_t elections;
     uint64_t kills;
+    uint64_t installs;
     uint64_t committed;
     uint64_t acknowledged;
     uint64_t reads;

@@ -33,6 +33,7 @@ struct shadow {
     uint64_t last;
     uint64_t stored;
     uint64_t commit;
+    uint64_t anchor;
     uint32_t life; /* counts its starts */
 };
 
@@ -49,6 +50,7 @@ struct raftlog_check {
     uint64_t n_committed;
     uint64_t committed_room;
     uint64_t commit_terms_room;
+    uint64_t anchor; /* the highest of all */
     char failure[256];
 };
 
@@ -194,6 +196,34 @@ static const char *check_entry(struct raftlog_check *check, uint32_t member,
     return NULL;
 }
 
+/* Looks at where the log begins. What a state took the place of counts as held. */
+static const char *check_anchor(struct raftlog_check *check, uint32_t member,
+                                struct raftlog *log)
+{
+    struct shadow *shadow = &check->members[member];
+    const struct store_anchor *anchor = store_get_anchor(log->store);
+
+    if (anchor->index == shadow->anchor) {
+        return NULL;
+    }
+    if (anchor->index > check->n_committed ||
+        anchor->term != check->committed[anchor->index]) {
+        return fail(check,
+                    "the log of member %u begins behind entry %" PRIu64
+                    " of term %" PRIu64 ", which is not committed",
+                    member, anchor->index, anchor->term);
+    }
+    grow(&shadow->terms, &shadow->room, anchor->index);
+    for (uint64_t i = shadow->anchor + 1; i <= anchor->index; i++) {
+        shadow->terms[i] = check->committed[i];
+    }
+    shadow->anchor = anchor->index;
+    if (anchor->index > check->anchor) {
+        check->anchor = anchor->index;
+    }
+    return NULL;
+}
+
 /* Looks at the entries that were not there before. */
 static const char *check_log(struct raftlog_check *check, uint32_t member,
                              struct raftlog *log)
@@ -301,6 +331,17 @@ static const char *check_completeness(struct raftlog_check *check, uint32_t memb
     return NULL;
 }
 
+static const char *check_role(struct raftlog_check *check, uint32_t member,
+                              const struct raftlog *log)
+{
+    struct raftlog_status status;
+
+    raftlog_get_status(log, &status);
+    return status.needs_state == 0 || status.role == RAFTLOG_FOLLOWER
+               ? NULL
+               : fail(check, "member %u asks for votes though it needs a state", member);
+}
+
 static const char *check_leader(struct raftlog_check *check, uint32_t member,
                                 const struct raftlog *log)
 {
@@ -351,14 +392,21 @@ const char *raftlog_check_opened(struct raftlog_check *check, uint32_t member,
     }
     shadow->last = stored;
     shadow->commit = 0;
+    shadow->anchor = 0;
     return raftlog_check_state(check, member, log);
 }
 
 const char *raftlog_check_state(struct raftlog_check *check, uint32_t member,
                                 struct raftlog *log)
 {
-    const char *failure = check_log(check, member, log);
+    const char *failure = check_anchor(check, member, log);
 
+    if (failure == NULL) {
+        failure = check_log(check, member, log);
+    }
+    if (failure == NULL) {
+        failure = check_role(check, member, log);
+    }
     if (failure == NULL) {
         failure = check_commit(check, member, log);
     }
@@ -402,6 +450,11 @@ const char *raftlog_check_taken(struct raftlog_check *check, uint32_t member,
 uint64_t raftlog_check_committed(const struct raftlog_check *check)
 {
     return check->n_committed;
+}
+
+uint64_t raftlog_check_anchor(const struct raftlog_check *check)
+{
+    return check->anchor;
 }
 
 uint64_t raftlog_check_term(const struct raftlog_check *check, uint64_t index)

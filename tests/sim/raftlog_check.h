@@ -9,7 +9,9 @@
  *   - a leader has every entry that was committed in earlier terms;
  *   - entries given out are committed, stored on that member, and equal everywhere;
  *   - cluster time never decreases from entry to entry;
- *   - what a member had stored is there after a restart. */
+ *   - what a member had stored is there after a restart;
+ *   - logs begin behind committed entries only;
+ *   - a member that needs a state neither campaigns nor leads. */
 #ifndef KVD_SIM_RAFTLOG_CHECK_H
 #define KVD_SIM_RAFTLOG_CHECK_H
 
@@ -36,6 +38,8 @@ const char *raftlog_check_taken(struct raftlog_check *check, uint32_t member,
 
 /* The highest index that any member knew to be committed. */
 uint64_t raftlog_check_committed(const struct raftlog_check *check);
+/* The highest entry that any log ever began behind. */
+uint64_t raftlog_check_anchor(const struct raftlog_check *check);
 uint64_t raftlog_check_term(const struct raftlog_check *check, uint64_t index);
 
 #endif

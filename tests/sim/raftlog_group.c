@@ -189,7 +189,7 @@ static void apply(struct raftlog_member *member)
 {
     struct raftlog_group *group = member->group;
     struct raftlog_entry entry;
-    uint64_t before = member->applied;
+    uint64_t before = member->applied.index;
 
     while (raftlog_next(member->log, &entry)) {
         const char *failure =
@@ -199,20 +199,19 @@ static void apply(struct raftlog_member *member)
             raftlog_group_fail(group, "%s", failure);
             return;
         }
-        member->applied = entry.index;
-        member->applied_term = entry.term;
+        member->applied = (struct raftlog_state){
+            .index = entry.index, .term = entry.term, .cluster_ms = entry.cluster_ms};
         if (group->events.taken != NULL) {
             group->events.taken(group->events.taken_owner, member, &entry);
         }
     }
-    if (member->applied > before) {
-        raftlog_applied(member->log, member->applied);
-        sim_world_note(group->world, member->applied);
+    if (member->applied.index > before) {
+        raftlog_applied(member->log, member->applied.index);
+        sim_world_note(group->world, member->applied.index);
     }
     if (sim_rng_chance(&group->rng, DURABLE_CHANCE)) {
         member->durable = member->applied;
-        member->durable_term = member->applied_term;
-        raftlog_durable(member->log, member->durable);
+        raftlog_durable(member->log, member->durable.index);
     }
 }
 
@@ -224,6 +223,7 @@ static void program_turn(void *owner)
         raftlog_turn(member->log);
         check_member(member);
         apply(member);
+        raftlog_fetch_turn(member);
     }
 }
 
@@ -262,11 +262,15 @@ void raftlog_member_start(struct raftlog_member *member)
         .id = member->number,
         .voters = voters,
         .n_voters = group->options.n_members,
-        .applied = member->durable,
-        .applied_term = member->durable_term,
+        .applied = member->durable.index,
+        .applied_term = member->durable.term,
+        .applied_cluster_ms = member->durable.cluster_ms,
+        .installed = member->installed.index,
+        .installed_term = member->installed.term,
         .heartbeat_ms = group->options.heartbeat_ms,
         .election_ms = group->options.election_ms,
         .keep_entries = group->options.keep_entries,
+        .hold_entries = group->options.hold_entries,
         .plants = group->options.plants,
         .events = &log_events,
         .owner = member,
@@ -279,8 +283,8 @@ void raftlog_member_start(struct raftlog_member *member)
         voters[i].id = i + 1;
     }
     group->starts++;
+    member->life++;
     member->applied = member->durable;
-    member->applied_term = member->durable_term;
     sim_host_run(member->host, &program, member); /* the start writes already */
     if (raftlog_open(&member->log, &options, &err) != 0) {
         member->log = NULL;
@@ -304,6 +308,7 @@ void raftlog_member_kill(struct raftlog_member *member, bool half)
     member->group->elections += status.elections;
     member->group->kills++;
     member->frozen_until = 0;
+    raftlog_fetch_forget(member);
     sim_host_kill(member->host, true);
     if (half) {
         sim_disk_die_soon(member->disk);
@@ -315,6 +320,26 @@ void raftlog_member_kill(struct raftlog_member *member, bool half)
     raftlog_close(member->log);
     member->log = NULL;
     sim_disk_set_dead(member->disk, false);
+}
+
+/* The others' logs begin no later than where that one's state does, which is durable: so
+ * it stays, for no log is truncated beyond its own member's durable state. */
+bool raftlog_member_lose_state(struct raftlog_member *member)
+{
+    const struct raftlog_group *group = member->group;
+    uint64_t highest = raftlog_check_anchor(group->check);
+
+    CHECK(member->log == NULL);
+    for (uint32_t i = 1; i <= group->options.n_members; i++) {
+        const struct raftlog_member *other = &group->members[i];
+
+        if (other != member && other->durable.index >= highest) {
+            member->durable = (struct raftlog_state){0};
+            member->installed = (struct raftlog_state){0};
+            return true;
+        }
+    }
+    return false;
 }
 
 void raftlog_member_freeze(struct raftlog_member *member, uint64_t until)

@@ -3,7 +3,8 @@
  * raftlog_check.h.
  *
  * Each member has a state machine that only counts: what it applied, and how much of that
- * a power cut would spare. */
+ * a power cut would spare. A member whose log does not lead there any more gets the state
+ * of another one (raftlog_fetch.h). */
 #ifndef KVD_SIM_RAFTLOG_GROUP_H
 #define KVD_SIM_RAFTLOG_GROUP_H
 
@@ -14,6 +15,7 @@
 #include "base/list.h"
 #include "raftlog/raftlog.h"
 #include "tests/sim/raftlog_check.h"
+#include "tests/sim/raftlog_fetch.h"
 #include "tests/sim/sim_disk.h"
 #include "tests/sim/sim_world.h"
 
@@ -25,10 +27,11 @@ struct raftlog_member {
     struct sim_host *host;
     struct sim_disk *disk;
     struct raftlog *log; /* NULL while it is down */
-    uint64_t applied;
-    uint64_t applied_term;
-    uint64_t durable; /* of what is applied */
-    uint64_t durable_term;
+    uint32_t life;       /* counts its starts */
+    struct raftlog_state applied;
+    struct raftlog_state durable;   /* what a restart finds */
+    struct raftlog_state installed; /* fetched at some time; what was durable since */
+    struct raftlog_fetch fetch;
     uint64_t frozen_until;
 };
 
@@ -44,11 +47,16 @@ struct raftlog_group_events {
     enum raftlog_frame_fate (*fate)(void *owner, uint32_t from, uint32_t to,
                                     struct slice frame);
     void *fate_owner;
+    /* A member has got one stage further with a fetched state: the time to kill it. May
+     * be NULL. */
+    void (*stage)(void *owner, struct raftlog_member *member);
+    void *stage_owner;
 };
 
 struct raftlog_group_options {
     uint32_t n_members;
     uint64_t keep_entries;
+    uint64_t hold_entries; /* 0: so many that it does not matter */
     uint32_t heartbeat_ms;
     uint32_t election_ms;
     unsigned plants;
@@ -75,6 +83,7 @@ struct raftlog_group {
     uint64_t n_frames;
     uint64_t starts;
     uint64_t kills;
+    uint64_t installs;
     uint64_t elections; /* of members that are gone; see raftlog_group_elections */
     char failure[512];  /* the first; "" */
 };
@@ -92,6 +101,10 @@ void raftlog_member_freeze(struct raftlog_member *member, uint64_t until);
 
 /* Tells a member that its links were made anew. */
 void raftlog_member_links_up(struct raftlog_member *member);
+
+/* Its database is lost, while it is down: it starts with an empty state. False, and
+ * nothing happens, when nobody else surely has a state that does instead. */
+bool raftlog_member_lose_state(struct raftlog_member *member);
 
 /* To be called after anything was done with a member's log from outside. */
 void raftlog_member_touched(struct raftlog_member *member);

@@ -115,7 +115,7 @@ static void on_read(struct raftlog_read *raft_read, int rc)
 {
     struct load_read *read = container_of(raft_read, struct load_read, read);
     struct raftlog_load *load = read->load;
-    uint64_t seen = read->member->applied;
+    uint64_t seen = read->member->applied.index;
 
     sim_world_note(load->group->world, (uint64_t)-rc);
     if (rc != 0) {

@@ -46,6 +46,13 @@ static void on_restart(void *owner, uint64_t number)
     }
 }
 
+/* A member down for long comes back to logs that have gone on without it. */
+static uint64_t draw_absence(struct raftlog_nemesis *nemesis)
+{
+    return sim_rng_chance(&nemesis->rng, 200000) ? draw(nemesis, 2 * SIM_S, 10 * SIM_S)
+                                                 : draw(nemesis, SIM_MS, 3 * SIM_S);
+}
+
 static void kill_member(struct raftlog_nemesis *nemesis, struct raftlog_member *member)
 {
     if (member->log == NULL) {
@@ -53,8 +60,8 @@ static void kill_member(struct raftlog_nemesis *nemesis, struct raftlog_member *
     }
     raftlog_member_kill(member, sim_rng_chance(&nemesis->rng, 500000));
     raftlog_load_forget(nemesis->load, member);
-    sim_world_at(nemesis->group->world, now(nemesis) + draw(nemesis, SIM_MS, 3 * SIM_S),
-                 on_restart, nemesis, member->number);
+    sim_world_at(nemesis->group->world, now(nemesis) + draw_absence(nemesis), on_restart,
+                 nemesis, member->number);
 }
 
 static void strike_kill(struct raftlog_nemesis *nemesis)
@@ -66,6 +73,24 @@ static void strike_kill_all(struct raftlog_nemesis *nemesis)
 {
     for (uint32_t i = 1; i <= nemesis->group->options.n_members; i++) {
         kill_member(nemesis, &nemesis->group->members[i]);
+    }
+}
+
+static void strike_lose_state(struct raftlog_nemesis *nemesis)
+{
+    struct raftlog_member *member = victim(nemesis);
+
+    kill_member(nemesis, member);
+    (void)raftlog_member_lose_state(member);
+}
+
+/* Sometimes when a member installs a state. */
+static void on_stage(void *owner, struct raftlog_member *member)
+{
+    struct raftlog_nemesis *nemesis = owner;
+
+    if (!nemesis->healed && sim_rng_chance(&nemesis->rng, nemesis->stage_per_million)) {
+        kill_member(nemesis, member);
     }
 }
 
@@ -206,13 +231,21 @@ static const struct {
     const char *name;
     strike_fn strike;
 } faults[] = {
-    {"kill", strike_kill},         {"kill all", strike_kill_all},
-    {"freeze", strike_freeze},     {"slow disk", strike_slow_disk},
-    {"transfer", strike_transfer}, {"cut one way", strike_cut_one_way},
-    {"isolate", strike_isolate},   {"split", strike_split},
-    {"ring", strike_ring},         {"mend", strike_mend},
-    {"slow net", strike_slow_net}, {"lossy net", strike_lossy_net},
-    {"good net", strike_good_net}, {"rumour", strike_rumour},
+    {"kill", strike_kill},
+    {"kill all", strike_kill_all},
+    {"freeze", strike_freeze},
+    {"slow disk", strike_slow_disk},
+    {"transfer", strike_transfer},
+    {"cut one way", strike_cut_one_way},
+    {"isolate", strike_isolate},
+    {"split", strike_split},
+    {"ring", strike_ring},
+    {"mend", strike_mend},
+    {"slow net", strike_slow_net},
+    {"lossy net", strike_lossy_net},
+    {"good net", strike_good_net},
+    {"rumour", strike_rumour},
+    {"lose state", strike_lose_state},
 };
 _Static_assert(ARRAY_LEN(faults) <= NEMESIS_FAULTS_MAX, "weights for all");
 
@@ -256,6 +289,9 @@ void raftlog_nemesis_open(struct raftlog_nemesis *nemesis, struct raftlog_group 
         nemesis->weights[i] = (uint32_t)draw(nemesis, 0, WEIGHT_MAX);
     }
     nemesis->weights[0]++; /* some weight there must be */
+    nemesis->stage_per_million = (uint32_t)draw(nemesis, 0, 200000);
+    group->events.stage = on_stage;
+    group->events.stage_owner = nemesis;
 }
 
 void raftlog_nemesis_start(struct raftlog_nemesis *nemesis)

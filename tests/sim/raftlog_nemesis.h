@@ -16,7 +16,8 @@ struct raftlog_nemesis {
     struct raftlog_load *load;
     struct sim_rng rng;
     uint32_t weights[NEMESIS_FAULTS_MAX];
-    uint64_t pause_max; /* between two faults */
+    uint64_t pause_max;         /* between two faults */
+    uint32_t stage_per_million; /* kills at each stage of an install */
     bool healed;
     bool silent; /* members are not told when links are whole again */
     bool verbose;

@@ -67,7 +67,7 @@ static bool all_have_last(struct run *run)
         return false;
     }
     for (uint32_t i = 1; i <= run->group.options.n_members; i++) {
-        if (run->group.members[i].applied < run->last.index) {
+        if (run->group.members[i].applied.index < run->last.index) {
             return false;
         }
     }
@@ -125,9 +125,11 @@ static void open_run(struct run *run, const struct raftlog_run_options *options)
     struct sim_rng rng = {options->seed ^ 0x6b76640000000000u};
     uint32_t drawn = draw_members(&rng);
     bool hasty = sim_rng_chance(&rng, 500000);
+    bool forgetful = sim_rng_chance(&rng, 600000);
     struct raftlog_group_options group_options = {
         .n_members = options->n_members > 0 ? options->n_members : drawn,
-        .keep_entries = sim_rng_between(&rng, 1, 200),
+        .keep_entries = sim_rng_between(&rng, 1, forgetful ? 20 : 200),
+        .hold_entries = forgetful ? sim_rng_between(&rng, 1, 60) : 0,
         .heartbeat_ms = hasty ? 40 : 100,
         .election_ms = hasty ? 300 : 1000,
         .plants = options->plants,
@@ -150,16 +152,17 @@ static void print_member(const struct raftlog_member *member)
 
     if (member->log == NULL) {
         printf("  member %u is down, applied %" PRIu64 "\n", member->number,
-               member->applied);
+               member->applied.index);
         return;
     }
     raftlog_get_status(member->log, &status);
     printf("  member %u role %d term %" PRIu64 " leader %" PRIu64 " entries %" PRIu64
            "..%" PRIu64 " stored %" PRIu64 " commit %" PRIu64 " applied %" PRIu64
-           " dropped %" PRIu64 "\n",
+           " needs %" PRIu64 " dropped %" PRIu64 "\n",
            member->number, (int)status.role, status.term, status.leader,
            status.first_index, status.last_index, status.stored_index,
-           status.commit_index, member->applied, status.dropped_frames);
+           status.commit_index, member->applied.index, status.needs_state,
+           status.dropped_frames);
 }
 
 static void describe(struct run *run, const struct raftlog_run_options *options)
@@ -190,6 +193,7 @@ void raftlog_run(const struct raftlog_run_options *options,
         .frames = run.group.n_frames,
         .elections = raftlog_group_elections(&run.group),
         .kills = run.group.kills,
+        .installs = run.group.installs,
         .committed = raftlog_check_committed(run.group.check),
         .acknowledged = run.load.acknowledged,
         .reads = run.load.reads_allowed,
