@@ -229,6 +229,7 @@ static int open_log(struct node *node, struct err *err)
         .n_voters = node->members.n,
         .applied = kv_applied_index(node->kv),
         .applied_term = kv_applied_term(node->kv),
+        .applied_cluster_ms = kv_cluster_ms(node->kv),
         .installed = node->dir.current.seed_index,
         .installed_term = node->dir.current.seed_term,
         .heartbeat_ms = node->config->heartbeat_ms,

@@ -162,6 +162,7 @@ static void replace(struct node *node, const struct fetch_begin *of)
     struct kv *fresh = state_fetch_take(&reseed->fetch, &number);
     struct err err;
 
+    raftlog_enter_term(node->log, of->log_term);
     if (datadir_switch(&node->dir, number, of->index, of->term, &err) != 0) {
         node->dead = true;
         env_fatal(node->env, err.text);
@@ -180,14 +181,24 @@ static void replace(struct node *node, const struct fetch_begin *of)
     free(old_path);
 }
 
+/* Frames that came in this turn may have changed what is needed. */
+static bool fits(const struct node *node, const struct fetch_begin *of)
+{
+    struct raftlog_status log;
+
+    raftlog_get_status(node->log, &log);
+    return log.role != RAFTLOG_LEADER && of->index >= log.needs_state &&
+           of->index >= kv_applied_index(node->kv);
+}
+
 /* The state that was fetched takes the place of the one that is there, unless that got
  * ahead by itself meanwhile. */
 static void try_replace(struct node *node)
 {
     struct fetch_begin of;
 
-    if (state_fetch_ready(&node->reseed.fetch, &of) == NULL ||
-        of.index < kv_applied_index(node->kv) || !may_replace(node)) {
+    if (state_fetch_ready(&node->reseed.fetch, &of) == NULL || !fits(node, &of) ||
+        !may_replace(node)) {
         return;
     }
     replace(node, &of);

@@ -306,6 +306,12 @@ static int judge_begin(struct state_fetch *fetch, const Kvd__Peer__StateBegin *b
                        " were offered, where %" PRIu64 " is needed",
                        begin->size, begin->index, fetch->need);
     }
+    if (begin->log_term < begin->term || begin->log_term > INT64_MAX) {
+        return err_set(err, ERR_CORRUPT,
+                       "its last entry is of term %" PRIu64
+                       ", the member is in term %" PRIu64,
+                       begin->term, begin->log_term);
+    }
     if (begin->copy == fetch->begin.copy &&
         (begin->size != fetch->begin.size || begin->index != fetch->begin.index ||
          begin->term != fetch->begin.term || begin->hash != fetch->begin.hash ||
@@ -334,6 +340,7 @@ static int open_sink(struct state_fetch *fetch, const Kvd__Peer__StateBegin *beg
         .term = begin->term,
         .hash = begin->hash,
         .size = begin->size,
+        .log_term = begin->log_term,
     };
     return state_sink_open(&fetch->sink, fetch->options.env->disk, dir->path, fetch->path,
                            begin->size, err);

@@ -55,6 +55,7 @@ struct fetch_begin {
     uint64_t term;
     uint64_t hash;
     uint64_t size;
+    uint64_t log_term; /* of consensus, when it was offered */
 };
 
 #define FETCH_SAID_MAX 600

@@ -231,6 +231,7 @@ static void begin_sending(struct serving *serving, uint64_t now_ms)
     const struct state_copy *copy = serving->server->options.copy;
     Kvd__Peer__StateBegin begin = KVD__PEER__STATE_BEGIN__INIT;
     bool same = serving->asked_copy == copy->id && serving->asked_offset <= copy->filled;
+    struct raftlog_status log;
 
     serving->copy = copy->id;
     serving->offset = same ? serving->asked_offset : 0;
@@ -240,6 +241,8 @@ static void begin_sending(struct serving *serving, uint64_t now_ms)
     begin.hash = copy->of.hash;
     begin.size = copy->of.size;
     begin.offset = serving->offset;
+    raftlog_get_status(copy->options.log, &log);
+    begin.log_term = log.term;
     send_message(serving, LINK_STATE_BEGIN, &begin.base);
     serving->bytes = mem_alloc(LIMIT_STATE_CHUNK);
     buf_init(&serving->frame, LIMIT_STATE_CHUNK + LINK_HEADER_SIZE + FRAME_ROOM);
