@@ -8,12 +8,14 @@
 
 #include "base/mem.h"
 #include "tests/chaos/client.h"
+#include "tests/chaos/report.h"
 #include "tests/chaos/story.h"
 #include "tests/checkers/linear.h"
 #include "tests/checkers/revision_order.h"
 
 struct judgement {
     struct story *story;
+    FILE *out;
     uint64_t drift_ppm;
     enum judge_verdict verdict;
     uint64_t n_undecided;
@@ -27,13 +29,18 @@ static double seconds(void)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-static void blame(struct judgement *judgement, enum judge_verdict verdict,
-                  const char *what, const char *text)
+static void condemn(struct judgement *judgement, enum judge_verdict verdict)
 {
-    printf("%s: %s\n", what, text);
     if (judgement->verdict != JUDGE_INVALID) {
         judgement->verdict = verdict;
     }
+}
+
+static void blame(struct judgement *judgement, enum judge_verdict verdict,
+                  const char *what, const char *text)
+{
+    fprintf(judgement->out, "%s: %s\n", what, text);
+    condemn(judgement, verdict);
 }
 
 /* The part of the log that the clients of keys and values are about. */
@@ -72,7 +79,9 @@ static void judge_order(struct judgement *judgement)
 
     if (revision_order_check(&story->history, events, n_events, story->chronicle.last,
                              &fault, &err) != 0) {
-        blame(judgement, JUDGE_INVALID, "order of revisions", err.text);
+        report_order(judgement->out, story, &fault,
+                     fault.what != NULL ? fault.what : err.text);
+        condemn(judgement, JUDGE_INVALID);
     }
     free(events);
 }
@@ -92,7 +101,8 @@ static void judge_linear(struct judgement *judgement)
              (int)chronicle_name(&story->chronicle, key).len,
              (const char *)chronicle_name(&story->chronicle, key).ptr);
     if (verdict == LINEAR_NO) {
-        blame(judgement, JUDGE_INVALID, "not linearizable", text);
+        report_linear(judgement->out, story, key);
+        condemn(judgement, JUDGE_INVALID);
     } else {
         blame(judgement, JUDGE_INCOMPLETE, "too hard to judge", text);
         for (size_t i = 0; i < story->history.n; i++) {
@@ -160,25 +170,51 @@ static void count(const struct story *story, struct judge_counts *counts)
     counts->n_lock_asks = story->locks.n;
 }
 
-static void judge_story(struct judgement *judgement)
+/* Answers tell of revisions that are not in the log: it was not read to its end. */
+static bool log_is_short(struct judgement *judgement)
 {
-    struct story *story = judgement->story;
+    const struct story *story = judgement->story;
+    int64_t told = 0;
+    char text[200];
+
+    for (size_t i = 0; i < story->n_signs; i++) {
+        told = story->signs[i].revision > told ? story->signs[i].revision : told;
+    }
+    if (told <= story->chronicle.last) {
+        return false;
+    }
+    snprintf(text, sizeof(text),
+             "the log is known up to revision %" PRId64 ", answers tell of %" PRId64
+             "; --endpoints finds out the rest",
+             story->chronicle.last, told);
+    blame(judgement, JUDGE_INCOMPLETE, "history", text);
+    return true;
+}
+
+enum judge_verdict judge_story(struct story *story, FILE *out, uint64_t drift_ppm,
+                               uint64_t *n_undecided)
+{
+    struct judgement judgement = {.story = story, .out = out, .drift_ppm = drift_ppm};
 
     if (story->complaint[0] != '\0') {
-        blame(judgement, JUDGE_INVALID, "complaint", story->complaint);
+        blame(&judgement, JUDGE_INVALID, "complaint", story->complaint);
     }
-    story_know_times(story);
-    judge_order(judgement);
-    judge_linear(judgement);
-    judge_watches(judgement);
-    judge_leases(judgement);
-    judge_locks(judgement);
+    judge_watches(&judgement);
+    if (!log_is_short(&judgement)) {
+        story_know_times(story);
+        judge_order(&judgement);
+        judge_linear(&judgement);
+        judge_leases(&judgement);
+        judge_locks(&judgement);
+    }
+    *n_undecided = judgement.n_undecided;
+    return judgement.verdict;
 }
 
 enum judge_verdict judge(const struct judge_options *options, struct judge_counts *counts)
 {
+    enum judge_verdict verdict = JUDGE_INCOMPLETE;
     struct story story;
-    struct judgement judgement = {.story = &story, .drift_ppm = options->drift_ppm};
     struct err err;
     double from = seconds();
     int rc = story_open(&story, options->dir, &err);
@@ -190,13 +226,13 @@ enum judge_verdict judge(const struct judge_options *options, struct judge_count
         rc = story_read(&story, &err);
     }
     if (rc != 0) {
-        blame(&judgement, JUDGE_INCOMPLETE, "history", err.text);
+        fprintf(options->out, "history: %s\n", err.text);
     } else {
-        judge_story(&judgement);
+        verdict =
+            judge_story(&story, options->out, options->drift_ppm, &counts->n_undecided);
     }
     count(&story, counts);
-    counts->n_undecided = judgement.n_undecided;
     counts->seconds = seconds() - from;
     story_close(&story);
-    return judgement.verdict;
+    return verdict;
 }

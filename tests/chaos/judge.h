@@ -3,6 +3,9 @@
 #define KVD_CHAOS_JUDGE_H
 
 #include <stdint.h>
+#include <stdio.h>
+
+#include "tests/chaos/story.h"
 
 enum judge_verdict {
     JUDGE_VALID,
@@ -12,6 +15,7 @@ enum judge_verdict {
 
 struct judge_options {
     const char *dir;
+    FILE *out;          /* what is found, in words */
     uint64_t drift_ppm; /* no member's clock is off by more */
 };
 
@@ -27,8 +31,11 @@ struct judge_counts {
     double seconds; /* of the judgement */
 };
 
-/* What is found goes to the standard output. */
 enum judge_verdict judge(const struct judge_options *options,
                          struct judge_counts *counts);
+
+/* The same of a story that was read. */
+enum judge_verdict judge_story(struct story *story, FILE *out, uint64_t drift_ppm,
+                               uint64_t *n_undecided);
 
 #endif

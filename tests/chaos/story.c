@@ -12,6 +12,9 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "tests/checkers/times.h"
+
+#define FIRST TIME_MS /* when the first line was written: 0 is no time */
 
 /* Who reads the lines of which function. */
 static const struct {
@@ -112,15 +115,20 @@ static bool next_line(struct slice *file, struct slice *line)
     return true;
 }
 
-static bool begins_a_log(struct slice file)
+/* Its first line tells whether it is a log, and when it began. */
+static void look_at(struct story *story, size_t number, struct slice file)
 {
     struct json_line json = {0};
     struct slice line;
-    bool is = next_line(&file, &line) && json_line_parse(&json, line, NULL) == 0 &&
-              json_is(&json, "f", "watch") && json_text(&json, "key").len == 0;
 
+    if (next_line(&file, &line) && json_line_parse(&json, line, NULL) == 0) {
+        uint64_t time = (uint64_t)json_number(&json, "time");
+
+        story->is_log[number] =
+            json_is(&json, "f", "watch") && json_text(&json, "key").len == 0;
+        story->begin = time < story->begin ? time : story->begin;
+    }
     json_line_close(&json);
-    return is;
 }
 
 int story_open(struct story *story, const char *dir, struct err *err)
@@ -136,7 +144,7 @@ int story_open(struct story *story, const char *dir, struct err *err)
 
         rc = map_file(story->files[i], &file, err);
         if (rc == 0 && file.len > 0) {
-            story->is_log[i] = begins_a_log(file);
+            look_at(story, i, file);
             munmap((void *)file.ptr, file.len);
         }
     }
@@ -183,7 +191,8 @@ static int begin_line(struct story *story, const struct json_line *json,
 
     *out = (struct story_line){.story = story,
                                .json = json,
-                               .time = (uint64_t)json_number(json, "time"),
+                               .time = (uint64_t)json_number(json, "time") -
+                                       story->begin + FIRST,
                                .number = (uint32_t)number};
     if (number <= 0 || number >= STORY_PROCESSES_MAX) {
         return ERR_INVALID;
@@ -202,9 +211,7 @@ static void note_time(struct story_line *line)
 {
     struct story *story = line->story;
 
-    story->begin = line->time < story->begin ? line->time : story->begin;
     story->end = line->time > story->end ? line->time : story->end;
-    story->n_lines++;
     if (line->outcome == OP_PENDING) {
         line->process->invoked = line->time;
     }
@@ -325,8 +332,8 @@ void story_complain(struct story_line *line, const char *what)
 
     if (story->complaint[0] == '\0') {
         snprintf(story->complaint, sizeof(story->complaint),
-                 "process %u at %.3f s: %.300s", line->number,
-                 (double)(line->time - story->begin) / 1e9, what);
+                 "process %u at %.3f s: %.300s", line->number, (double)line->time / 1e9,
+                 what);
     }
 }
 

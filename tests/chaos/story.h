@@ -60,10 +60,9 @@ struct story {
     uint16_t n_members;
     struct story_process *processes;
     uint32_t n_groups;
-    uint64_t begin; /* ns: the first line */
-    uint64_t end;   /* the last one */
-    uint64_t n_lines;
-    uint64_t n_events;    /* that watchers were told */
+    uint64_t begin;    /* of the machine's clock, ns; all other times count from here */
+    uint64_t end;      /* the last line */
+    uint64_t n_events; /* that watchers were told */
     size_t *lease_places; /* private: see story_lease.c */
     size_t lease_room;
     char complaint[400]; /* what no healthy member may say; "": nothing */

@@ -83,7 +83,7 @@ static int by_from(const void *a, const void *b)
 static void know_pauses(struct story *story)
 {
     struct pauses all = {0};
-    uint64_t worked = story->begin; /* an entry was applied then, or later */
+    uint64_t worked = 0; /* an entry was applied then, or later */
     uint64_t term = 0;
 
     qsort(story->signs, story->n_signs, sizeof(*story->signs), by_answered);

@@ -41,7 +41,8 @@ static void print_summary(enum judge_verdict verdict, const struct judge_counts 
 
 static enum judge_verdict judge_dir(const struct settings *s, struct judge_counts *counts)
 {
-    struct judge_options options = {.dir = s->dir, .drift_ppm = (uint64_t)s->drift_ppm};
+    struct judge_options options = {
+        .dir = s->dir, .out = stdout, .drift_ppm = (uint64_t)s->drift_ppm};
     struct err err;
     int rc = s->endpoints != NULL ? collect(s->dir, s->endpoints, &err) : 0;
     enum judge_verdict verdict;

@@ -28,6 +28,14 @@ int64_t lock_count_holds(struct slice record)
     return n;
 }
 
+static bool is_in_a_line(const struct chronicle *chronicle, const struct change *change)
+{
+    struct slice name = chronicle_name(chronicle, change->key);
+
+    return name.len >= strlen(LOCK_PREFIX) &&
+           memcmp(name.ptr, LOCK_PREFIX, strlen(LOCK_PREFIX)) == 0;
+}
+
 /* /lock/<name>/<hex lease>[.shared|.slots-N.<hold>], attached to that lease. */
 static bool parse(const struct chronicle *chronicle, const struct change *change,
                   struct line_hold *out)
@@ -42,9 +50,6 @@ static bool parse(const struct chronicle *chronicle, const struct change *change
     }
     memcpy(text, bytes.ptr, bytes.len);
     text[bytes.len] = '\0';
-    if (strncmp(text, LOCK_PREFIX, strlen(LOCK_PREFIX)) != 0) {
-        return false;
-    }
     *out = (struct line_hold){.key = change->key,
                               .lease = change->lease,
                               .token = change->create_revision,
@@ -179,9 +184,13 @@ static void add_hold(struct lock_lines *lines, const struct line_hold *hold)
 
 static void take_change(struct lock_lines *lines, const struct change *change)
 {
-    struct line_hold *live = find_live(lines, change->key);
+    struct line_hold *live;
     struct line_hold hold;
 
+    if (!is_in_a_line(lines->chronicle, change)) {
+        return;
+    }
+    live = find_live(lines, change->key);
     if (live != NULL && change->deleted) {
         live->gone = change->revision;
         lines->touched |= 1ull << live->name;

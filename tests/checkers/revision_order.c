@@ -33,6 +33,7 @@ static int wrong(const struct order *order, const struct op *op, const char *wha
     if (order->fault != NULL) {
         order->fault->op = place_of(order, op);
         order->fault->key = op->key;
+        order->fault->what = what;
     }
     return err_set(order->err, ERR_CORRUPT,
                    "client %" PRIu32 ": %s of key %" PRIu32 " (value %" PRIu64
@@ -56,6 +57,7 @@ static int wrong_event(const struct order *order, const struct event *event,
 {
     if (order->fault != NULL) {
         order->fault->key = event->key;
+        order->fault->what = NULL;
     }
     return err_set(order->err, ERR_CORRUPT,
                    "revision %" PRId64 " of key %" PRIu32 " (value %" PRIu64 "): %s",

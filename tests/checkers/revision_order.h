@@ -27,6 +27,7 @@ struct order_fault {
     size_t op;
     size_t other; /* the one that it contradicts */
     uint32_t key;
+    const char *what; /* in words */
 };
 
 /* events: sorted by revision; those of one revision are of one group. The revisions

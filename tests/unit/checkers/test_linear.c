@@ -178,3 +178,96 @@ Test(linear, keys_are_judged_one_by_one_and_the_culprit_is_named)
     cr_assert_eq(stuck, 2);
     history_close(&h);
 }
+
+/* ---- transactions ---- */
+
+static struct op guard_op(uint64_t expected, bool succeeded, uint64_t seen,
+                          uint64_t invoked)
+{
+    return (struct op){.kind = OP_GUARD,
+                       .outcome = OP_DONE,
+                       .expected = expected,
+                       .succeeded = succeeded,
+                       .seen = seen,
+                       .invoked = invoked,
+                       .answered = invoked + 5};
+}
+
+Test(linear, guard_that_succeeds_on_another_value_is_found)
+{
+    struct history h = {0};
+
+    add(&h, write_op(1, 0, 5));
+    add(&h, write_op(2, 10, 15));
+    add(&h, guard_op(1, true, 0, 20));
+
+    cr_assert_eq(verdict(&h), LINEAR_NO);
+}
+
+Test(linear, guard_that_failed_is_a_read)
+{
+    struct history h = {0};
+
+    add(&h, write_op(1, 0, 5));
+    add(&h, write_op(2, 10, 15));
+    add(&h, guard_op(1, false, 2, 20));
+    cr_assert_eq(verdict(&h), LINEAR_YES);
+
+    h = (struct history){0};
+    add(&h, write_op(1, 0, 5));
+    add(&h, write_op(2, 10, 15));
+    add(&h, guard_op(3, false, 1, 20));
+    cr_assert_eq(verdict(&h), LINEAR_NO);
+}
+
+Test(linear, swap_of_a_group_may_fail_for_another_key)
+{
+    struct op swap = cas_op(1, 2, false, 1, 10, 15);
+    struct history h = {0};
+
+    add(&h, write_op(1, 0, 5));
+    add(&h, swap);
+    cr_assert_eq(verdict(&h), LINEAR_NO);
+
+    h = (struct history){0};
+    swap.group = 1;
+    add(&h, write_op(1, 0, 5));
+    add(&h, swap);
+    cr_assert_eq(verdict(&h), LINEAR_YES);
+}
+
+Test(linear, write_that_tells_a_wrong_value_before_is_found)
+{
+    struct op write = write_op(3, 20, 25);
+    struct history h = {0};
+
+    write.tells_before = true;
+    write.seen = 1;
+    add(&h, write_op(1, 0, 5));
+    add(&h, write_op(2, 10, 15));
+    add(&h, write);
+
+    cr_assert_eq(verdict(&h), LINEAR_NO);
+}
+
+Test(linear, hundreds_of_unknown_writes_are_no_trouble)
+{
+    struct history h = {0};
+
+    for (uint64_t i = 0; i < 500; i++) {
+        add(&h, write_op(1000 + i, i, NEVER));
+    }
+    add(&h, write_op(1, 1000, 1005));
+    add(&h, read_op(1, 1010, 1015));
+    add(&h, read_op(1200, 1020, 1025));
+    cr_assert_eq(verdict(&h), LINEAR_YES);
+
+    h = (struct history){0};
+    for (uint64_t i = 0; i < 500; i++) {
+        add(&h, write_op(1000 + i, i, NEVER));
+    }
+    add(&h, write_op(1, 1000, 1005));
+    add(&h, read_op(1200, 1020, 1025));
+    add(&h, read_op(1, 1030, 1035));
+    cr_assert_eq(verdict(&h), LINEAR_NO);
+}
