@@ -363,6 +363,89 @@ static void old_heartbeat_arrives_late(struct script *script)
     deliver(script, script->leader, script->third, LINK_APPEND_ENTRIES, &append->base);
 }
 
+/* The third member misses so much that it needs a state; true once its log is being
+ * emptied for one. */
+static bool third_needs_state(struct script *script)
+{
+    script->rule = without_third;
+    for (int i = 0; i < 200; i++) {
+        propose(script, 3);
+        run_for(script, 20 * SIM_MS);
+    }
+    script->rule = NULL;
+    for (uint64_t waited = 0; waited < PATIENCE; waited += SIM_MS) {
+        run_for(script, SIM_MS);
+        if (log_of(script, script->third)->raft.snapshot.installing) {
+            return true;
+        }
+    }
+    raftlog_group_fail(&script->group, "no state was installed");
+    return false;
+}
+
+/* A member whose log begins behind a state gets the very first entries once more. */
+static void first_entries_arrive_after_install(struct script *script)
+{
+    Kvd__Peer__AppendEntries *append;
+
+    cast_parts(script);
+    append = make_append(script, script->leader, 0, 2);
+    if (third_needs_state(script)) {
+        run_for(script, SIM_S);
+        append->term = log_of(script, script->leader)->raft.current_term;
+        deliver(script, script->leader, script->third, LINK_APPEND_ENTRIES,
+                &append->base);
+        run_for(script, SIM_S);
+    }
+}
+
+/* A snapshot of an old term is answered to a leader that alone has stored its entries. */
+static void old_snapshot_is_answered(struct script *script)
+{
+    struct raft_message message = {.type = RAFT_INSTALL_SNAPSHOT};
+    struct raftlog *log;
+
+    cast_parts(script);
+    script->rule = nothing;
+    propose(script, 5);
+    run_for(script, 20 * SIM_MS);
+    script->rule = without_third;
+    log = log_of(script, script->follower);
+    message.server_id = script->leader;
+    message.server_address = core_find_peer(log, script->leader)->address;
+    message.install_snapshot.term = 1;
+    message.install_snapshot.last_index = 1;
+    message.install_snapshot.last_term = 1;
+    litter_stack(store_last_index(log_of(script, script->leader)->store));
+    core_receive(log, &message);
+    raftlog_member_touched(member(script, script->follower));
+    run_for(script, 5 * SIM_MS);
+}
+
+/* The leader's word of what is committed arrives while the log is being emptied. */
+static void heartbeat_arrives_in_mid_install(struct script *script)
+{
+    Kvd__Peer__AppendEntries *append;
+    struct raftlog *log;
+    uint64_t installed;
+
+    cast_parts(script);
+    sim_host_set_latency(member(script, script->third)->host, 50 * SIM_MS, 60 * SIM_MS);
+    if (!third_needs_state(script)) {
+        return;
+    }
+    log = log_of(script, script->third);
+    installed = store_last_index(log->store);
+    append = make_append(script, script->leader, installed, 0);
+    append->leader_commit = log_of(script, script->leader)->commit;
+    deliver(script, script->leader, script->third, LINK_APPEND_ENTRIES, &append->base);
+    fail_unless(script, log->raft.snapshot.installing, "the log is emptied already");
+    fail_unless(script, log->commit < installed,
+                "an entry is committed that the log does not hold yet");
+    run_for(script, SIM_S);
+    fail_unless(script, log->commit >= installed, "the install does not end");
+}
+
 static const struct {
     const char *guard;
     const char *name;
@@ -382,6 +465,12 @@ static const struct {
     {"R8", "a new leader is read from", RAFTLOG_PLANT_NO_R8, 3, new_leader_is_read_from},
     {"R9", "an old heartbeat arrives late", RAFTLOG_PLANT_NO_R9, 3,
      old_heartbeat_arrives_late},
+    {"R1", "first entries arrive after an install", RAFTLOG_PLANT_NO_R1, 3,
+     first_entries_arrive_after_install},
+    {"R3", "an old snapshot is answered", RAFTLOG_PLANT_NO_R3, 3,
+     old_snapshot_is_answered},
+    {"R9", "a heartbeat arrives in mid-install", RAFTLOG_PLANT_NO_R9, 3,
+     heartbeat_arrives_in_mid_install},
 };
 
 /* ---- running them ---- */
@@ -393,6 +482,7 @@ static bool play(size_t i, unsigned plants, uint64_t seed, bool verbose)
     struct raftlog_group_options options = {
         .n_members = scripts[i].n_members,
         .keep_entries = 20,
+        .hold_entries = 100,
         .heartbeat_ms = HEARTBEAT_MS,
         .election_ms = ELECTION_MS,
         .plants = plants,
