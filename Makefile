@@ -23,7 +23,7 @@ SHARED  := -O2 -g $(HARDEN) -fPIC -fvisibility=hidden
 SANITIZE := -O1 -g1 -fPIE -fno-omit-frame-pointer -fsanitize=address,undefined \
             -fno-sanitize-recover=all -DKVD_DCHECK=1
 # As released, but with failpoints (proto/base/failpoint.h): for tests that break things.
-FAIL    := -O1 -g $(HARDEN) -fPIE -DKVD_FAILPOINTS=1
+FAIL    := $(RELEASE) -DKVD_FAILPOINTS=1
 CPPFLAGS := -I. -Iproto -I$(B)/gen -D_GNU_SOURCE -DKVD_VERSION='"$(VERSION)"'
 CSTD    := -std=c11
 LINK_FAST := $(if $(shell command -v ld.lld),-fuse-ld=lld)
@@ -80,7 +80,10 @@ ifneq ($(SOURCES),$(file <$(B)/sources))
 $(shell mkdir -p $(B))$(file >$(B)/sources,$(SOURCES))
 endif
 
-obj     = $(patsubst %.c,$(B)/$(1)/%.o,$(patsubst $(B)/gen/%,gen/%,$(2)))
+# The flavour fail differs from rel where there are failpoints only; the rest is rel's.
+FAIL_SRC := $(shell grep -ls failpoint.h $(wildcard proto/base/*.c raftlog/*.c kv/*.c node/*.c))
+flavour_of = $(if $(filter-out fail,$(1))$(filter $(2),$(FAIL_SRC)),$(1),rel)
+obj     = $(foreach s,$(2),$(B)/$(call flavour_of,$(1),$(s))/$(patsubst %.c,%.o,$(patsubst $(B)/gen/%,gen/%,$(s))))
 libs    = $(foreach l,$(2),$(B)/$(1)/lib$(l).a)
 
 .DEFAULT_GOAL := all
