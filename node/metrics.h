@@ -30,17 +30,19 @@ enum metric {
     METRIC_PUTS,
     METRIC_DELETES,
     METRIC_TXNS,
-    METRIC_WATCH_EVENTS,   /* sent to watchers */
-    METRIC_COPIES,         /* of the state, begun, for others to fetch */
+    METRIC_WATCH_EVENTS, /* sent to watchers */
+    METRIC_COPIES,       /* of the state, begun, for others to fetch */
     METRIC_COPIES_FAILED,
-    METRIC_STATES_SENT,    /* streams that ended whole */
-    METRIC_STATES_BROKEN,  /* streams that broke off */
+    METRIC_STATES_SENT,   /* streams that ended whole */
+    METRIC_STATES_BROKEN, /* streams that broke off */
     METRIC_STATE_BYTES_SENT,
     METRIC_STATE_BYTES_RECEIVED,
-    METRIC_FETCHES,        /* streams begun, also those that go on with an earlier one */
-    METRIC_FETCHES_DONE,   /* states that were here whole and verified */
-    METRIC_FETCHES_FAILED, /* states that were thrown away */
-    METRIC_HEALTH_SUCCESS, /* of /health */
+    METRIC_FETCHES,         /* streams begun, also those that go on with an earlier one */
+    METRIC_FETCHES_RESUMED, /* of these, those that go on */
+    METRIC_STATES_TAKEN,    /* fetched, and gone on with */
+    METRIC_FETCHES_DONE,    /* states that were here whole and verified */
+    METRIC_FETCHES_FAILED,  /* states that were thrown away */
+    METRIC_HEALTH_SUCCESS,  /* of /health */
     METRIC_HEALTH_FAILURES,
     METRIC_NMETRICS,
 };

@@ -174,6 +174,7 @@ static void replace(struct node *node, const struct fetch_begin *of)
     raftlog_install(node->log, of->index, of->term, kv_cluster_ms(node->kv));
     raftlog_get_status(node->log, &node->status);
     look_anew(node);
+    metrics_add(&node->metrics, METRIC_STATES_TAKEN, 1);
     log_info("goes on with the state of another member", LOG_UINT("index", of->index),
              LOG_INT("revision", kv_revision(node->kv)),
              LOG_TEXT("database", node->dir.state_path));

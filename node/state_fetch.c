@@ -374,6 +374,7 @@ static void begin_fetching(struct state_fetch *fetch, const Kvd__Peer__StateBegi
         return;
     }
     metrics_add(fetch->options.metrics, METRIC_FETCHES, 1);
+    metrics_add(fetch->options.metrics, METRIC_FETCHES_RESUMED, begin->offset > 0);
     state_report_begin(&fetch->report, "fetching", fetch->source, begin->index,
                        begin->size, begin->offset, now_ms);
     fetch_move(fetch, FETCH_FETCHING);

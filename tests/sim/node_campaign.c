@@ -139,6 +139,11 @@ static void add_up(struct node_sim_result *total, const struct node_sim_result *
     total->kills += result->kills;
     total->shortened += result->shortened;
     total->disk_ends += result->disk_ends;
+    total->needs += result->needs;
+    total->streams += result->streams;
+    total->resumed += result->resumed;
+    total->installs += result->installs;
+    total->streamed += result->streams > 0;
     total->events += result->events;
     total->grants += result->grants;
 }
@@ -204,10 +209,13 @@ int node_sim_main(int argc, char **argv)
            " failures; %.0f s simulated in %.1f s (%.0f "
            "x real time), %" PRIu64 " steps, %" PRIu64 " operations, %" PRIu64
            " unknown, %" PRIu64 " kills, %" PRIu64 " ended by their disk, %" PRIu64
-           " logs shortened, %" PRIu64 " events watched, %" PRIu64 " grants of locks\n",
+           " logs shortened, %" PRIu64 " events watched, %" PRIu64
+           " grants of locks, %" PRIu64 " states needed, %" PRIu64 " streams (%" PRIu64
+           " resumed, in %" PRIu64 " seeds), %" PRIu64 " states installed\n",
            campaign.n_seeds, failures, (double)total.simulated_ns / 1e9, wall,
            (double)total.simulated_ns / 1e9 / wall, total.steps, total.operations,
            total.unknown, total.kills, total.disk_ends, total.shortened, total.events,
-           total.grants);
+           total.grants, total.needs, total.streams, total.resumed, total.streamed,
+           total.installs);
     return (failures > 0) == campaign.planted ? 0 : 1;
 }

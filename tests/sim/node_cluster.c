@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "node/health.h"
+#include "node/node_parts.h"
 #include "tests/sim/sim_vfs.h"
 
 #define PROGRESS_MS 700              /* of watchers: often */
@@ -32,6 +33,25 @@ static void on_gone(void *owner, uint64_t number)
     }
 }
 
+static void watch_state(struct node_member *member, const struct health *health)
+{
+    struct node_cluster *cluster = member->cluster;
+
+    if (health->needs_state == member->needs_state) {
+        return;
+    }
+    member->needs_state = health->needs_state;
+    if (member->needs_state) {
+        cluster->needs++;
+    } else {
+        member->harmed = false;
+        member->rotten = false;
+    }
+    if (cluster->changed != NULL) {
+        cluster->changed(cluster->owner, member);
+    }
+}
+
 static void program_turn(void *owner)
 {
     struct node_member *member = owner;
@@ -39,6 +59,7 @@ static void program_turn(void *owner)
 
     node_turn(member->node);
     node_get_health(member->node, &health);
+    watch_state(member, &health);
     cluster_track_note(&member->cluster->track, sim_world_now(member->cluster->world),
                        health.revision, health.applied_index, health.log.term);
     if (member->stopping && node_stopped(member->node)) {
@@ -56,7 +77,7 @@ static void program_fatal(void *owner, const char *text)
     struct node_member *member = owner;
 
     member->doomed = true;
-    if (member->disk_fails || member->disk_full) {
+    if (member->disk_fails || member->disk_full || member->rotten) {
         member->cluster->disk_ends++;
     } else {
         fail(member->cluster, member->number, text);
@@ -110,6 +131,25 @@ static void configure(struct node_member *member)
 
 /* ---- life of a member ---- */
 
+/* A log must not begin behind its own state, unless that was harmed, or was too old
+ * already: then the log goes on without it. */
+static void check_own_log(struct node_member *member, bool needed_before)
+{
+    if (!member->harmed && !needed_before && member->node->status.needs_state != 0) {
+        fail(member->cluster, member->number, "the log begins behind the own state");
+    }
+}
+
+static void count_streams(struct node_member *member)
+{
+    const uint64_t *counters = member->node->metrics.counters;
+    struct node_cluster *cluster = member->cluster;
+
+    cluster->streams += counters[METRIC_FETCHES];
+    cluster->resumed += counters[METRIC_FETCHES_RESUMED];
+    cluster->installs += counters[METRIC_STATES_TAKEN];
+}
+
 static void fail_no_calls(struct node_member *member)
 {
     member->disk_fails = false;
@@ -118,12 +158,14 @@ static void fail_no_calls(struct node_member *member)
 
 void node_member_start(struct node_member *member)
 {
+    bool needed_before = member->needs_state;
     struct err err;
 
     CHECK(member->node == NULL);
     member->stopping = false;
     member->doomed = false;
     member->cluster->starts++;
+    member->needs_state = false;
     if (node_open(&member->node, &member->config, sim_host_env(member->host), &err) !=
         0) {
         member->node = NULL;
@@ -133,6 +175,7 @@ void node_member_start(struct node_member *member)
         fail_no_calls(member);
         return;
     }
+    check_own_log(member, needed_before);
     node_set_plants(member->node, member->cluster->log_plants,
                     member->cluster->kv_plants);
     node_set_watch_ring(member->node, member->cluster->watch_ring);
@@ -152,6 +195,7 @@ void node_member_kill(struct node_member *member, bool silent, bool half)
     sim_disk_crash(member->disk);
     sim_disk_set_dead(member->disk, true);
     sim_host_abandon(member->host);
+    count_streams(member);
     node_close(member->node);
     member->node = NULL;
     fail_no_calls(member);
@@ -185,6 +229,94 @@ void node_member_stop(struct node_member *member)
         sim_host_wake(member->host);
     }
 }
+
+/* ---- harm to the state ---- */
+
+/* Only if all others are whole: then one of them has all that was ever acknowledged. */
+static bool may_harm(const struct node_member *member)
+{
+    const struct node_cluster *cluster = member->cluster;
+
+    for (uint32_t i = 0; i < cluster->n_members; i++) {
+        const struct node_member *other = &cluster->members[i];
+
+        if (other != member && (other->harmed || other->needs_state)) {
+            return false;
+        }
+    }
+    return cluster->n_members > 1 && member->node == NULL;
+}
+
+#define NAMES_MAX 4
+
+struct state_files {
+    char names[NAMES_MAX][32];
+    size_t n;
+};
+
+static bool note_name(void *owner, const char *name)
+{
+    struct state_files *files = owner;
+
+    if (strncmp(name, "state-", 6) == 0 && files->n < NAMES_MAX &&
+        strlen(name) < sizeof(files->names[0])) {
+        strcpy(files->names[files->n++], name);
+    }
+    return true;
+}
+
+static struct state_files list_files(struct node_member *member)
+{
+    struct disk *disk = sim_disk_as_disk(member->disk);
+    struct state_files files = {.n = 0};
+
+    disk->ops->list(disk, member->config.data_dir, note_name, &files);
+    return files;
+}
+
+bool node_member_lose_state(struct node_member *member)
+{
+    struct disk *disk = sim_disk_as_disk(member->disk);
+    struct state_files files;
+
+    if (!may_harm(member)) {
+        return false;
+    }
+    files = list_files(member);
+    for (size_t i = 0; i < files.n; i++) {
+        char *path = mem_printf("%s/%s", member->config.data_dir, files.names[i]);
+
+        disk->ops->unlink(disk, path);
+        free(path);
+    }
+    disk->ops->sync_dir(disk, member->config.data_dir);
+    member->harmed |= files.n > 0;
+    return files.n > 0;
+}
+
+bool node_member_rot(struct node_member *member, struct sim_rng *rng)
+{
+    struct state_files files;
+
+    if (!may_harm(member)) {
+        return false;
+    }
+    files = list_files(member);
+    for (size_t i = 0; i < files.n; i++) {
+        char *path = mem_printf("%s/%s", member->config.data_dir, files.names[i]);
+        uint64_t size = sim_disk_file_size(member->disk, path);
+
+        for (uint64_t n = size > 0 ? sim_rng_between(rng, 0, 3) : 0; n > 0; n--) {
+            sim_disk_flip(member->disk, path, sim_rng_between(rng, 0, size - 1),
+                          (uint8_t)(1u << sim_rng_between(rng, 0, 7)));
+            member->harmed = member->rotten = true;
+        }
+        free(path);
+    }
+    return member->rotten;
+}
+
+/* ---- the whole ---- */
 
 void node_cluster_open(struct node_cluster *cluster, struct sim_world *world,
                        uint32_t n_members)
@@ -225,11 +357,12 @@ void node_cluster_close(struct node_cluster *cluster)
 }
 
 void node_cluster_shorten_logs(struct node_cluster *cluster, uint64_t count,
-                               uint64_t keep)
+                               uint64_t keep, uint64_t hold)
 {
     for (uint32_t i = 0; i < cluster->n_members; i++) {
         cluster->members[i].config.snapshot_count = count;
         cluster->members[i].config.catchup_entries = keep;
+        cluster->members[i].config.hold_entries = hold;
     }
 }
 

@@ -24,6 +24,9 @@ struct node_member {
     bool doomed;       /* it said that it cannot go on */
     bool disk_fails;   /* its disk was told to: it may end by itself */
     bool disk_full;    /* likewise; a kill does not make room */
+    bool harmed;       /* its state was taken away or damaged, and is not whole again */
+    bool rotten;       /* ... damaged: it may end by itself when it finds that out */
+    bool needs_state;  /* as it said after its last turn */
     char client_address[32];
 };
 
@@ -39,8 +42,15 @@ struct node_cluster {
     struct cluster_track track;
     uint64_t starts;
     uint64_t kills;
-    uint64_t disk_ends; /* members that ended because their disk failed */
-    char failure[512];  /* what no member may do or say; "" */
+    uint64_t disk_ends; /* members that ended because their disk failed, or was damaged */
+    uint64_t needs;     /* times that a member needed the state of another one */
+    uint64_t streams;   /* begun, to fetch one */
+    uint64_t resumed;   /* of these, in the middle */
+    uint64_t installs;  /* states that members went on with */
+    /* A member finds that it needs a state, or goes on with one. */
+    void (*changed)(void *owner, struct node_member *member);
+    void *owner;
+    char failure[512]; /* what no member may do or say; "" */
 };
 
 void node_cluster_open(struct node_cluster *cluster, struct sim_world *world,
@@ -48,9 +58,9 @@ void node_cluster_open(struct node_cluster *cluster, struct sim_world *world,
 void node_cluster_close(struct node_cluster *cluster);
 
 /* Before the members are started: cut the log as soon as so many entries are durable in
- * the state, and keep so many. */
+ * the state; keep so many, and so many for a member that lacks them. */
 void node_cluster_shorten_logs(struct node_cluster *cluster, uint64_t count,
-                               uint64_t keep);
+                               uint64_t keep, uint64_t hold);
 
 /* Reads and writes that end early, at this chance in a million. */
 void node_cluster_shorten_io(struct node_cluster *cluster, uint32_t per_million);
@@ -69,5 +79,11 @@ void node_member_mend_disk(struct node_member *member);
 /* So many bytes more fit on its disk, which may end it, until it is mended. */
 void node_member_fill_disk(struct node_member *member, uint64_t spare);
 void node_member_stop(struct node_member *member);
+
+/* Of a member that is down: its database is gone, or bytes of it are others. False: the
+ * cluster might not get over it, for another member's state is not whole; nothing happens
+ * then. */
+bool node_member_lose_state(struct node_member *member);
+bool node_member_rot(struct node_member *member, struct sim_rng *rng);
 
 #endif

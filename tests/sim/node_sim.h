@@ -26,6 +26,11 @@ struct node_sim_result {
     uint64_t unknown;
     uint64_t kills;
     uint64_t disk_ends; /* members that a failing disk ended */
+    uint64_t needs;     /* times that a member needed a state */
+    uint64_t streams;   /* that brought one */
+    uint64_t resumed;   /* of these, begun in the middle */
+    uint64_t installs;  /* states that members went on with */
+    uint64_t streamed;  /* seeds with streams */
     uint64_t shortened; /* members whose log no longer begins at 1 */
     uint64_t events;    /* that watchers were told */
     uint64_t grants;    /* of locks that were answered */

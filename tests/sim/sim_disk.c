@@ -473,6 +473,14 @@ uint64_t sim_disk_used(const struct sim_disk *sim)
     return sim->used;
 }
 
+uint64_t sim_disk_file_size(const struct sim_disk *sim, const char *path)
+{
+    const struct sim_inode *inode = sim_names_find(&sim->names, path);
+
+    CHECK(inode != NULL && inode->content != NULL);
+    return sim_file_size(inode->content);
+}
+
 void sim_disk_flip(struct sim_disk *sim, const char *path, uint64_t offset, uint8_t mask)
 {
     struct sim_inode *inode = sim_names_find(&sim->names, path);

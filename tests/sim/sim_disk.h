@@ -56,6 +56,9 @@ void sim_disk_set_short(struct sim_disk *sim, uint32_t per_million);
 void sim_disk_set_capacity(struct sim_disk *sim, uint64_t bytes);
 uint64_t sim_disk_used(const struct sim_disk *sim);
 
+/* Of a file that there is. */
+uint64_t sim_disk_file_size(const struct sim_disk *sim, const char *path);
+
 /* Bit rot in a file: the disk gives back another byte than was written. */
 void sim_disk_flip(struct sim_disk *sim, const char *path, uint64_t offset, uint8_t mask);
 
