@@ -21,7 +21,7 @@ DIFFERENTIAL = {"check": {"SEEDS": "4", "CALLS": "1500"},
 KILLS = {"check": "30", "soak": "150"}
 
 # Harms to real members: tests/chaos/run --list.
-CHAOS_SHORT = "power-cut-all,kill-all,cut-leader,lag,disk-full+crash-at"
+CHAOS_SHORT = "power-cut-all,kill-all,cut-leader,lose-state,disk-full+crash-at"
 CHAOS_MINUTES = "60"
 
 # Bugs that the simulations can be told to have, and must then find.

@@ -36,7 +36,8 @@ SEEDING = ("lose-state", "lag")  # may end in fetching the whole state
 # away needs the state.
 OPTIONS = (
     {},
-    {"--snapshot-count": "500", "--snapshot-catchup-entries": "200"},
+    {"--snapshot-count": "500", "--snapshot-catchup-entries": "200",
+     "--log-hold-entries": "1000"},
     {"--election-timeout": "500", "--heartbeat-interval": "50"},
 )
 
@@ -93,8 +94,8 @@ class Tally:
     def add(self, counts):
         """A round was verified."""
         self.rounds += 1
-        for name in ("operations", "revisions", "events", "leases", "lock_asks"):
-            self.counts[name] = self.counts.get(name, 0) + counts[name]
+        for name, count in counts.items():
+            self.counts[name] = self.counts.get(name, 0) + count
 
     def tell(self, crew, always=False):
         """One line a minute."""
@@ -109,15 +110,16 @@ class Tally:
               flush=True)
 
     def verified(self):
-        return ", ".join("%d %s" % (count, name.replace("_", " "))
+        return ", ".join("%d %s" % (count, name)
                          for name, count in self.counts.items()) or "nothing yet"
 
 
 class Round:
     """One cluster from its beginning to its end."""
 
-    def __init__(self, folder, number, seed, hub, failpoints, tally, arguments):
+    def __init__(self, folder, number, seed, hub, failpoints, tally, programs, arguments):
         self.number = number
+        self.programs = programs
         self.choice = random.Random("%s/%d" % (seed, number))
         self.folder = os.path.join(folder, "round-%d" % number)
         self.hub = hub
@@ -128,10 +130,10 @@ class Round:
         size = arguments.size or self.choice.choice((3, 3, 5))
         os.makedirs(self.folder)
         self.options = dict(self.choice.choice(OPTIONS))
-        self.group = Group(self.folder, size, arguments.server, self.options,
+        self.group = Group(self.folder, size, programs.server, self.options,
                            has_clock=self.choice.random() < 0.4,
                            planted=dict(pair.split("=", 1) for pair in arguments.set))
-        self.setting = Setting(self.group, hub, failpoints)
+        self.setting = Setting(self.group, hub, failpoints, programs.proxy)
         self.crew = None
         self.began = time.monotonic()
 
@@ -140,8 +142,9 @@ class Round:
             member.make()
         self.group.start(self.group.members)
         self.group.wait_ready()
-        self.crew = Crew(self.group.endpoints(), self.choice.randrange(1 << 30),
-                         os.path.join(self.folder, "history"), self.arguments.rate)
+        self.crew = Crew(self.programs, self.group.endpoints(), self.choice.randrange(1 << 30),
+                         os.path.join(self.folder, "history"), self.arguments.rate,
+                         self.arguments.clients)
         self.crew.wait_writes(WRITES_TO_BE_WELL, WRITABLE_SECONDS)
 
     def say(self, text):

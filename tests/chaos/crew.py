@@ -1,11 +1,10 @@
 """The clients of a round and the checkers of what they were told: two programs,
-build/rel/chaos/workload and build/rel/chaos/verify.
+workload and verify (tests/chaos/*.c).
 
 workload tells ten times a second how far it is; so the crew knows when the cluster takes
 writes, and how long it did not.
 """
 
-import json
 import os
 import re
 import signal
@@ -14,19 +13,18 @@ import threading
 import time
 
 from group import Broken
-from setting import ROOT
 
-WORKLOAD = os.path.join(ROOT, "build", "rel", "chaos", "workload")
-VERIFY = os.path.join(ROOT, "build", "rel", "chaos", "verify")
 REPORT_MS = "100"
 PROGRESS = re.compile(r"(\d+) ok, (\d+) fail, (\d+) info, .* revision (\d+)")
 STOP_SECONDS = 20
 VERIFY_SECONDS = 600
+COUNTS = re.compile(r"(\d+) (operations|unknown|revisions|events|leases|asks)\b")
 TOLD_FINDINGS = 12  # lines
 
 
 class Crew:
-    def __init__(self, endpoints, seed, folder, rate):
+    def __init__(self, programs, endpoints, seed, folder, rate, clients):
+        self.programs = programs
         self.endpoints = ",".join(endpoints)
         self.folder = folder
         self.operations = 0     # that ended, well or not
@@ -37,8 +35,9 @@ class Crew:
         os.makedirs(folder)
         self.errors = open(os.path.join(folder, "workload.stderr"), "wb")
         self.process = subprocess.Popen(
-            [WORKLOAD, "--endpoints", self.endpoints, "--seed", str(seed), "--history", folder,
-             "--report-ms", REPORT_MS, "--rate", str(rate)],
+            [programs.workload, "--endpoints", self.endpoints, "--seed", str(seed),
+             "--history", folder, "--report-ms", REPORT_MS,
+             "--rate", str(rate), "--kv", str(clients)],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.errors, text=True)
         self.listener = threading.Thread(target=self.listen, daemon=True)
         self.listener.start()
@@ -105,9 +104,9 @@ class Crew:
 
     def verify(self):
         """The counts of the verdict, which must be that all is well."""
-        ended = subprocess.run([VERIFY, "--endpoints", self.endpoints, self.folder],
-                               capture_output=True, text=True, timeout=VERIFY_SECONDS,
-                               check=False)
+        ended = subprocess.run([self.programs.verify, "--endpoints", self.endpoints,
+                                self.folder], capture_output=True, text=True,
+                               timeout=VERIFY_SECONDS, check=False)
         *found, last = (ended.stdout + ended.stderr).strip().splitlines() or [""]
         if ended.returncode == 1:
             raise Broken("every answer that a client got fits one history",
@@ -116,4 +115,4 @@ class Crew:
             raise Broken("every history gets a verdict", "\n    ".join([last, *found]))
         if ended.returncode != 0:
             raise RuntimeError("verify: exit code %d: %s" % (ended.returncode, last))
-        return json.loads(last)
+        return {name: int(count) for count, name in COUNTS.findall(last)}

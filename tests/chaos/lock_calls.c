@@ -128,6 +128,20 @@ static bool says_gone(const struct call *call)
            strstr(call->text, "requested lease not found") != NULL;
 }
 
+/* What a lease has exclusively, perhaps by an acquire without an answer, it gets again
+ * under the same key, also when it asks to share. */
+static void take_key(struct lock_hold *hold, struct client *client, struct slice told)
+{
+    char key[TEXT_MAX];
+
+    if (told.len > 0) {
+        record_bytes(&client->record, "key", told);
+        if (hold->way == WAY_SHARED && !slice_eq(told, slice_str(key_of(hold, key)))) {
+            hold->way = WAY_EXCLUSIVE;
+        }
+    }
+}
+
 static bool take_own(struct lock_hold *hold, struct client *client)
 {
     const Kvd__V1__AcquireResponse *told = (const void *)client->call.reply;
@@ -138,6 +152,7 @@ static bool take_own(struct lock_hold *hold, struct client *client)
     record_number(record, "token", told->token);
     record_number(record, "holds", told->holds);
     record_number(record, "place", told->place);
+    take_key(hold, client, slice_of(told->key.data, told->key.len));
     hold->token = told->acquired ? told->token : 0;
     return told->acquired;
 }

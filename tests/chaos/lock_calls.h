@@ -1,7 +1,8 @@
 /* Calls about locks, recorded. In the history: "f" is acquire, release or fenced_write,
  * each with "lock" (its number), "lease", "key" (of the hold, or written) and "way";
  * acquire also has "slots" and "try", a write "token" and "value". Answers: "acquired"
- * with "token", "holds" and "place"; "released" with "holds"; "written". */
+ * with "token", "holds", "place" and "key" (which may be another one than was asked for);
+ * "released" with "holds"; "written". */
 #ifndef KVD_CHAOS_LOCK_CALLS_H
 #define KVD_CHAOS_LOCK_CALLS_H
 

@@ -10,7 +10,6 @@ from group import Broken
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
-PROXY = os.path.join(ROOT, "build", "rel", "chaos", "proxy")
 MOVE_SECONDS = 3
 
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "cluster"))
@@ -41,12 +40,13 @@ class Failpoints:
 class Proxies:
     """Processes of tests/chaos/proxy.c, at most one in a place."""
 
-    def __init__(self):
+    def __init__(self, program):
+        self.program = program
         self.running = {}
 
     def start(self, place, seed, options):
         self.stop(place)
-        words = [PROXY, "port", world.PROXY_PORT, "mark", world.PROXY_MARK, "seed", seed]
+        words = [self.program, "port", world.PROXY_PORT, "mark", world.PROXY_MARK, "seed", seed]
         for option, value in options.items():
             words += [option, value]
         process = subprocess.Popen(place.inside([str(word) for word in words]),
@@ -69,11 +69,11 @@ class Proxies:
 
 
 class Setting:
-    def __init__(self, group, hub, failpoints):
+    def __init__(self, group, hub, failpoints, proxy):
         self.group = group
         self.hub = hub
         self.failpoints = failpoints
-        self.proxies = Proxies()
+        self.proxies = Proxies(proxy)
 
     @staticmethod
     def broken(promised, seen):

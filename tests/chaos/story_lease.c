@@ -96,6 +96,7 @@ static void granted(struct story_line *line, struct lease_life *life)
     for (size_t i = 0; i < life->n_asks; i++) {
         if (life->asks[i].verb == LEASE_GRANT) {
             life->asks[i].sent = life->asks[0].sent;
+            life->asks[i].ttl = line->outcome == OP_DONE ? ttl : 0;
             lease_life_answer(life, i, line->time, LEASE_DONE);
         }
     }
@@ -113,13 +114,32 @@ static void sign(struct story_line *line, enum lease_verb verb)
                               .wrote = verb != LEASE_READ});
 }
 
+/* The answer to the grant was heard, and so the TTL. */
+static bool is_told(const struct lease_life *life)
+{
+    for (size_t i = 0; i < life->n_asks; i++) {
+        if (life->asks[i].verb == LEASE_GRANT && life->asks[i].ttl > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Members grant more than a very short TTL that is asked for; when no grant was answered,
+ * a read is the first to tell. */
 static void answer_read(struct story_line *line, struct lease_life *life,
                         struct lease_ask *ask)
 {
     const struct json_value *keys = json_field(line->json, line->json->values, "keys");
+    int64_t ttl = json_number(line->json, "granted");
 
     ask->n_keys = keys != NULL ? keys->number : -1;
-    if (ask->ttl >= 0 && json_number(line->json, "granted") != life->ttl) {
+    if (ask->ttl < 0 || ttl == life->ttl) {
+        return;
+    }
+    if (ttl > life->ttl && !is_told(life)) {
+        life->ttl = ttl;
+    } else {
         story_complain(line, "a lease has another TTL than was granted");
     }
 }

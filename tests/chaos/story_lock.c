@@ -89,6 +89,9 @@ static void answer(struct story_line *line)
     }
     ask->answered = line->time;
     ask->revision = json_number(json, "revision");
+    if (json_text(json, "key").len > 0) {
+        ask->key = chronicle_key(&line->story->chronicle, json_text(json, "key"));
+    }
     ask->token = ask->verb == LOCK_WRITE ? ask->token : json_number(json, "token");
     ask->holds = (uint32_t)json_number(json, "holds");
     ask->place = (uint32_t)json_number(json, "place");

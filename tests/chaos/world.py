@@ -80,7 +80,9 @@ class Place:
             command("ip", "-n", self.name, *words)
 
     def remove(self):
-        """Nothing runs here any more."""
+        """Nothing runs here any more. The kernel takes its time with the namespace, so the
+        cable goes first."""
+        command("ip", "link", "delete", "to-" + self.name)
         command("ip", "netns", "delete", self.name)
 
     def inside(self, words):

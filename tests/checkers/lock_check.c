@@ -115,6 +115,7 @@ static int check_not_acquired(const struct lock_lines *lines, const struct lock_
     const struct line_hold at_end = {
         .name = ask->name, .mode = ask->mode, .slots = ask->slots, .token = LINES_NEVER};
     const struct line_hold *hold = find_meant(lines, ask);
+    int64_t token = LINES_NEVER; /* of the own place in the line, from an earlier ask */
     uint32_t n = 0;
 
     if (!ask->try) {
@@ -126,7 +127,13 @@ static int check_not_acquired(const struct lock_lines *lines, const struct lock_
         return 0;
     }
     for (size_t i = 0; i < lines->n; i++) {
-        n += lines->holds[i].name == ask->name &&
+        if (lines->holds[i].key == ask->key &&
+            line_hold_lives_at(&lines->holds[i], ask->revision)) {
+            token = lines->holds[i].token;
+        }
+    }
+    for (size_t i = 0; i < lines->n; i++) {
+        n += lines->holds[i].name == ask->name && lines->holds[i].token < token &&
              line_hold_lives_at(&lines->holds[i], ask->revision);
     }
     if (lock_lines_granted_at(lines, &at_end, ask->revision)) {

@@ -223,6 +223,26 @@ Test(lock_check, try_that_fails_on_a_free_lock_is_found)
     cr_assert(strstr(reason(), "it was free"));
 }
 
+Test(lock_check, try_that_fails_with_a_place_from_before_tells_who_is_before_that)
+{
+    struct lock_ask ask;
+    int64_t c;
+
+    come(1, "");
+    come(2, "");
+    c = come(3, "");
+    ask = acquired(2, 0, c);
+    ask.outcome = LOCK_NOT;
+    ask.try = true;
+    ask.place = 1;
+    add(ask);
+
+    cr_assert_str_eq(reason(), "");
+
+    history.asks[0].place = 3;
+    cr_assert(strstr(reason(), "another place in the line"));
+}
+
 Test(lock_check, write_under_the_holders_token_passes)
 {
     int64_t a = come(1, "");
