@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "tests/chaos/client.h"
+#include "tests/chaos/export.h"
 #include "tests/chaos/report.h"
 #include "tests/chaos/story.h"
 #include "tests/checkers/linear.h"
@@ -211,6 +212,20 @@ enum judge_verdict judge_story(struct story *story, FILE *out, uint64_t drift_pp
     return judgement.verdict;
 }
 
+static int export_story(const struct story *story, const struct judge_options *options,
+                        struct err *err)
+{
+    int rc = 0;
+
+    if (options->porcupine != NULL) {
+        rc = export_porcupine(story, options->porcupine, err);
+    }
+    if (rc == 0 && options->jepsen != NULL) {
+        rc = export_jepsen(story, options->jepsen, err);
+    }
+    return rc;
+}
+
 enum judge_verdict judge(const struct judge_options *options, struct judge_counts *counts)
 {
     enum judge_verdict verdict = JUDGE_INCOMPLETE;
@@ -224,6 +239,9 @@ enum judge_verdict judge(const struct judge_options *options, struct judge_count
     }
     if (rc == 0) {
         rc = story_read(&story, &err);
+    }
+    if (rc == 0) {
+        rc = export_story(&story, options, &err);
     }
     if (rc != 0) {
         fprintf(options->out, "history: %s\n", err.text);

@@ -15,7 +15,9 @@ enum judge_verdict {
 
 struct judge_options {
     const char *dir;
-    FILE *out;          /* what is found, in words */
+    FILE *out;             /* what is found, in words */
+    const char *porcupine; /* files to export to; NULL: none */
+    const char *jepsen;
     uint64_t drift_ppm; /* no member's clock is off by more */
 };
 

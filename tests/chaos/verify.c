@@ -1,13 +1,14 @@
 /* Judges the history of a run:
  *
- *   verify [--endpoints A,B,C] DIR
+ *   verify [--endpoints A,B,C] [--porcupine FILE] [--jepsen FILE] DIR
  *
  * With --endpoints it first asks the cluster, which must be healed by now, for the rest
  * of the log (DIR/tail.jsonl) and compares every member's state with it; without, it
  * judges what is in DIR, e.g. a second time. What it finds is told in words; the last
  * line begins with the verdict (valid, invalid, incomplete) and counts what was checked;
- * unknown are operations that no verdict could be found for. Exit code 0: valid; 1:
- * invalid; 2: it could not be judged. */
+ * unknown are operations that no verdict could be found for. --porcupine and --jepsen
+ * write the operations of keys and values for those checkers (export.h). Exit code 0:
+ * valid; 1: invalid; 2: it could not be judged. */
 #include <inttypes.h>
 #include <popt.h>
 #include <signal.h>
@@ -21,6 +22,8 @@
 
 struct settings {
     char *endpoints;
+    char *porcupine;
+    char *jepsen;
     const char *dir;
     int drift_ppm;
 };
@@ -41,8 +44,11 @@ static void print_summary(enum judge_verdict verdict, const struct judge_counts 
 
 static enum judge_verdict judge_dir(const struct settings *s, struct judge_counts *counts)
 {
-    struct judge_options options = {
-        .dir = s->dir, .out = stdout, .drift_ppm = (uint64_t)s->drift_ppm};
+    struct judge_options options = {.dir = s->dir,
+                                    .out = stdout,
+                                    .porcupine = s->porcupine,
+                                    .jepsen = s->jepsen,
+                                    .drift_ppm = (uint64_t)s->drift_ppm};
     struct err err;
     int rc = s->endpoints != NULL ? collect(s->dir, s->endpoints, &err) : 0;
     enum judge_verdict verdict;
@@ -63,6 +69,8 @@ int main(int argc, char **argv)
     struct judge_counts counts = {0};
     struct poptOption table[] = {
         {"endpoints", 0, POPT_ARG_STRING, &s.endpoints, 0, "of the members", "A,B,C"},
+        {"porcupine", 0, POPT_ARG_STRING, &s.porcupine, 0, "a log for Porcupine", "FILE"},
+        {"jepsen", 0, POPT_ARG_STRING, &s.jepsen, 0, "an EDN history for Jepsen", "FILE"},
         {"drift-ppm", 0, POPT_ARG_INT, &s.drift_ppm, 0, "of the members' clocks", "N"},
         POPT_AUTOHELP POPT_TABLEEND};
     poptContext options = poptGetContext("verify", argc, (const char **)argv, table, 0);
@@ -81,5 +89,7 @@ int main(int argc, char **argv)
     }
     poptFreeContext(options);
     free(s.endpoints);
+    free(s.porcupine);
+    free(s.jepsen);
     return (int)verdict;
 }

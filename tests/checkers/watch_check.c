@@ -81,8 +81,9 @@ static const struct change *next_change(struct walk *walk)
 static int check_prev(struct walk *walk, const struct change *change)
 {
     const struct watch_heard *item = walk->item;
-    const struct change *before =
-        chronicle_at(walk->chronicle, change->key, change->revision - 1);
+    const struct change *before = change->before != CHRONICLE_NONE
+                                      ? &walk->chronicle->changes[change->before]
+                                      : NULL;
     uint64_t digest = chronicle_digest(before);
 
     if (!walk->stretch->want.prev_kv) {
