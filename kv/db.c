@@ -52,6 +52,7 @@ int db_error(const struct db *db, struct err *err, const char *what)
     switch (rc) {
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
+    case SQLITE_ERROR: /* our statements are right: the tables are others */
         return err_set(err, ERR_CORRUPT, "%s: %s; re-seed this member", what, text);
     case SQLITE_FULL:
         return err_set(err, ERR_FULL, "%s: %s; free some disk space", what, text);

@@ -18,6 +18,7 @@ NODE_SEEDS_FOUND = ()
 # Random requests compared with etcd's answers.
 DIFFERENTIAL = {"check": {"SEEDS": "4", "CALLS": "1500"},
                 "soak": {"SEEDS": "100", "CALLS": "10000"}}
+FLIPS = {"check": "1", "soak": "149"}
 KILLS = {"check": "30", "soak": "150"}
 
 # Harms to real members: tests/chaos/run --list.
@@ -98,8 +99,10 @@ def chaos(effort):
     return found
 
 
-def units():
-    return [Suite("unit/" + short(source), [path("build/san", source[:-len(".c")])], 120)
+def units(effort):
+    long = effort == "soak"
+    return [Suite("unit/" + short(source), [path("build/san", source[:-len(".c")])],
+                  3600 if long else 120, variables={"FLIPS": FLIPS[effort]})
             for source in sources("tests/unit/*/test_*.c")]
 
 
@@ -136,4 +139,4 @@ def sanitized(suites):
 def all_suites(effort):
     """Everything, in the order in which it should start."""
     servers = chaos(effort) + clusters(effort) + clients(effort)
-    return servers + simulations(effort) + sanitized(servers) + units() + repository()
+    return servers + simulations(effort) + sanitized(servers) + units(effort) + repository()
