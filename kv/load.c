@@ -27,15 +27,20 @@ struct load {
     struct load_item *items;
     struct load_item *spare;
     size_t n_rows;
+    size_t room;
     struct arena keys; /* of these */
 };
 
-static void load_open(struct load *load)
+/* n: rows that there should be. */
+static void load_open(struct load *load, uint64_t n)
 {
+    size_t room = n < LIMIT_LOAD_ROWS ? (size_t)n + 1 : LIMIT_LOAD_ROWS;
+
     *load = (struct load){
-        .rows = mem_alloc(LIMIT_LOAD_ROWS * sizeof(load->rows[0])),
-        .items = mem_alloc(LIMIT_LOAD_ROWS * sizeof(load->items[0])),
-        .spare = mem_alloc(LIMIT_LOAD_ROWS * sizeof(load->spare[0])),
+        .rows = mem_alloc(room * sizeof(load->rows[0])),
+        .items = mem_alloc(room * sizeof(load->items[0])),
+        .spare = mem_alloc(room * sizeof(load->spare[0])),
+        .room = room,
     };
     arena_init(&load->keys, LIMIT_LOAD_BYTES + LIMIT_ENTRY_BYTES);
 }
@@ -152,7 +157,7 @@ static int take_row(struct kv *kv, struct load *load, sqlite3_stmt *stmt, struct
         .prev = row.prev,
         .key = arena_dup(&load->keys, row.key),
     };
-    return load->n_rows == LIMIT_LOAD_ROWS || load->keys.used >= LIMIT_LOAD_BYTES
+    return load->n_rows == load->room || load->keys.used >= LIMIT_LOAD_BYTES
                ? enter_rows(kv, load, err)
                : 0;
 }
@@ -208,7 +213,7 @@ int load_state(struct kv *kv, struct err *err)
     struct load load;
     int rc;
 
-    load_open(&load);
+    load_open(&load, kv->meta.row_count);
     rc = load_parts(kv, &load, err);
     load_close(&load);
     return rc;
