@@ -4,8 +4,8 @@
  * lane, with a connection of its own, moves the bulk while writes go on; then the writer,
  * between two transactions, moves the few frames that came meanwhile, so that the next
  * transaction starts the WAL from its beginning. A reader that pins old frames only
- * delays that: the next try comes when the WAL has grown by a quarter more. An error of
- * SQLite is fatal.
+ * delays that: the next try comes when the WAL has grown by a quarter more; so does a
+ * full disk, for everything is in the WAL still. Another error of SQLite is fatal.
  *
  * A hold: once nothing is left in the WAL, the second connection begins to read. Such a
  * reader needs the database file alone, so no checkpoint, of whichever process, writes to
@@ -58,6 +58,9 @@ static void job_done(struct env_job *job)
 
     checkpoint_move(c, CHECKPOINT_RAN);
     c->seen = true;
+    if (c->rc == SQLITE_FULL) {
+        return;
+    }
     c->frames_moved = c->frames_done;
     if (c->rc == SQLITE_CORRUPT) {
         kv_fail_damaged(kv, "checkpoint in the background: %s", sqlite3_errstr(c->rc));
@@ -126,8 +129,7 @@ static bool finish(struct kv *kv)
 
     FAILPOINT(CHECKPOINT_LAST);
     rc = passive(kv->db.conn, &frames, &kv->checkpoint.frames_moved);
-
-    if (rc != SQLITE_OK && rc != SQLITE_BUSY) {
+    if (rc != SQLITE_OK && rc != SQLITE_BUSY && rc != SQLITE_FULL) {
         kv_fail_db(kv, "checkpoint");
     }
     return rc == SQLITE_OK && kv->checkpoint.frames_moved == frames;
@@ -140,6 +142,10 @@ static void go_on(struct kv *kv)
     int left = kv->db.wal_frames - c->frames_done;
     bool moves = c->frames_done > c->frames_before; /* no reader is in the way */
 
+    if (c->rc == SQLITE_FULL) {
+        end(kv);
+        return;
+    }
     if (left > FRAMES_LEFT && moves && c->n_passes < PASSES_MAX) {
         start(kv);
         return;

@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "base/failpoint.h"
+#include "base/limits.h"
 #include "base/mem.h"
 #include "kv/state.h"
 
@@ -49,6 +50,18 @@ void durable_open(struct durable *d, const char *path)
         .job = {.run = job_run, .done = job_done},
         .wal_path = mem_printf("%s-wal", path),
     };
+}
+
+void durable_reserve(struct durable *d, struct disk *disk)
+{
+    struct disk_file *file = NULL;
+
+    if (disk->ops->open(disk, d->wal_path, DISK_CREATE, &file) == 0) {
+        if (disk->ops->allocate(file, WAL_RESERVE_BYTES) == 0) {
+            d->reserved = WAL_RESERVE_BYTES;
+        }
+        disk->ops->close(file);
+    }
 }
 
 void durable_close(struct durable *d)

@@ -157,6 +157,7 @@ static int open_parts(struct kv *kv, bool is_copy, struct err *err)
         (rc = checkpoint_open(kv, kv->path, disk->sqlite_vfs, err)) != 0) {
         return rc;
     }
+    durable_reserve(&kv->durable, disk);
     /* The entry of the WAL in its directory must survive before the WAL is relied on. */
     rc = disk_sync_entry(disk, kv->path);
     return rc == 0 ? 0 : err_set(err, ERR_IO, "sync its directory: %s", strerror(-rc));

@@ -101,12 +101,12 @@ struct kv_stats {
     uint64_t leases;
     uint64_t leases_granted; /* since open, as the two below */
     uint64_t leases_renewed;
-    uint64_t leases_revoked; /* or expired */
-    uint64_t versions;       /* in the index */
-    uint64_t index_bytes;    /* memory of the index */
-    int64_t db_bytes;        /* file */
-    int64_t db_bytes_in_use; /* file less its free pages */
-    int64_t wal_bytes;
+    uint64_t leases_revoked;  /* or expired */
+    uint64_t versions;        /* in the index */
+    uint64_t index_bytes;     /* memory of the index */
+    int64_t db_bytes;         /* file */
+    int64_t db_bytes_in_use;  /* file less its free pages */
+    int64_t wal_bytes;        /* in use */
     uint64_t compaction_left; /* rows that compaction has to look at or to remove */
     uint64_t checkpoints;
 };
@@ -232,6 +232,14 @@ size_t kv_members(const struct kv *kv, const struct kv_member **out);
  * most LIMIT_COMPACT_SLICE rows, in its own transaction), starts and ends background
  * checkpoints. True when there is more to do soon. */
 bool kv_upkeep(struct kv *kv);
+
+/* Without room on the disk, compaction and checkpoints rest: both take some before they
+ * give any. */
+void kv_rest(struct kv *kv, bool rest);
+
+/* Bytes that transactions can write without room on the disk: the WAL has had its blocks
+ * since the state was opened. */
+uint64_t kv_wal_left(const struct kv *kv);
 
 /* Physical removal up to the compact revision is finished. */
 bool kv_compaction_done(const struct kv *kv);

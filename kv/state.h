@@ -25,6 +25,7 @@ struct kv {
     void *lock_owner;
     bool dead;     /* fatal was called and returned: nothing is done any more */
     bool in_batch; /* between kv_begin and kv_commit */
+    bool rests;    /* see kv_rest */
     bool pinned;   /* in a read transaction: see history_unpin */
     unsigned plants;
     size_t lock_steps;    /* see kv_set_lock_steps */

@@ -10,8 +10,30 @@
 bool kv_upkeep(struct kv *kv)
 {
     history_unpin(kv);
+    if (kv->rests) {
+        return false;
+    }
     checkpoint_step(kv);
     return compact_step(kv);
+}
+
+void kv_rest(struct kv *kv, bool rest)
+{
+    kv->rests = rest;
+}
+
+static int64_t wal_used(const struct kv *kv)
+{
+    int64_t frames = kv->db.wal_frames;
+
+    return frames > 0 ? WAL_HEADER + frames * FRAME_BYTES : 0;
+}
+
+uint64_t kv_wal_left(const struct kv *kv)
+{
+    uint64_t used = (uint64_t)wal_used(kv);
+
+    return kv->durable.reserved > used ? kv->durable.reserved - used : 0;
 }
 
 bool kv_compaction_done(const struct kv *kv)
@@ -34,7 +56,6 @@ static int64_t number(struct kv *kv, enum db_stmt which)
 void kv_get_stats(struct kv *kv, struct kv_stats *out)
 {
     int64_t pages = number(kv, DB_PAGES);
-    int frames = kv->db.wal_frames;
 
     *out = (struct kv_stats){
         .keys = kv->index.n_live,
@@ -46,7 +67,7 @@ void kv_get_stats(struct kv *kv, struct kv_stats *out)
         .index_bytes = kv->index.bytes,
         .db_bytes = pages * DB_PAGE_BYTES,
         .db_bytes_in_use = (pages - number(kv, DB_PAGES_FREE)) * DB_PAGE_BYTES,
-        .wal_bytes = frames > 0 ? WAL_HEADER + (int64_t)frames * FRAME_BYTES : 0,
+        .wal_bytes = wal_used(kv),
         .compaction_left = compact_left(kv),
         .checkpoints = kv->checkpoint.n,
     };

@@ -16,10 +16,8 @@
 #include "base/mem.h"
 #include "node/machine_parts.h"
 
-#define HOLD_MS           50 /* after "not the leader", unless the leader changes */
-#define COMMANDS_MAX      4096
-#define REASON_NOT_LEADER 0
-#define REASON_TOO_MANY   1
+#define HOLD_MS      50 /* after "not the leader", unless the leader changes */
+#define COMMANDS_MAX 4096
 
 /* ---- to the leader ---- */
 
@@ -112,7 +110,10 @@ void machine_refused(struct machine *m, const Kvd__Peer__ForwardRefused *frame)
             m->send_by_ms = 0;
         } else {
             metrics_add(m->options.metrics, METRIC_PROPOSALS_FAILED, 1);
-            machine_decide(m, op, API_TOO_MANY_REQUESTS, NULL);
+            machine_decide(m, op,
+                           frame->reason == REASON_DISK_FULL ? API_DISK_FULL
+                                                             : API_TOO_MANY_REQUESTS,
+                           NULL);
         }
     }
     m->hold_until_ms = env_mono_ms(m->options.env) + HOLD_MS;
@@ -121,17 +122,17 @@ void machine_refused(struct machine *m, const Kvd__Peer__ForwardRefused *frame)
 /* ---- at the leader ---- */
 
 static void refuse(struct machine *m, uint64_t to, uint64_t *sequences, size_t n,
-                   bool too_many)
+                   enum forward_reason reason)
 {
     Kvd__Peer__ForwardRefused frame = KVD__PEER__FORWARD_REFUSED__INIT;
 
     frame.n_sequences = n;
     frame.sequences = sequences;
-    frame.reason = too_many ? REASON_TOO_MANY : REASON_NOT_LEADER;
+    frame.reason = reason;
     peers_send_message(m->options.peers, to, LINK_FORWARD_REFUSED, &frame.base);
 }
 
-void forward_refuse_batch(struct machine *m, bool too_many)
+void forward_refuse_batch(struct machine *m, enum forward_reason reason)
 {
     const struct batch *batch = &m->batch;
     size_t i = 0;
@@ -146,7 +147,7 @@ void forward_refuse_batch(struct machine *m, bool too_many)
             sequences[n++] = batch->items[i++].sequence;
         }
         if (from != 0) {
-            refuse(m, from, sequences, n, too_many);
+            refuse(m, from, sequences, n, reason);
         }
     }
 }
@@ -178,6 +179,7 @@ static bool acceptable(struct machine *m, uint64_t from, uint64_t sequence,
 void machine_forwarded(struct machine *m, uint64_t from, const Kvd__Peer__Forward *frame)
 {
     struct raftlog_status log;
+    enum forward_reason reason = REASON_NOT_LEADER;
 
     if (frame->n_commands != frame->n_sequences || frame->n_commands > COMMANDS_MAX) {
         log_error("dropped a malformed frame of forwarded commands",
@@ -186,8 +188,11 @@ void machine_forwarded(struct machine *m, uint64_t from, const Kvd__Peer__Forwar
         return;
     }
     raftlog_get_status(m->options.log, &log);
-    if (log.role != RAFTLOG_LEADER || !machine_has_room(m)) {
-        refuse(m, from, frame->sequences, frame->n_sequences, log.role == RAFTLOG_LEADER);
+    if (log.role != RAFTLOG_LEADER || m->full_everywhere || !machine_has_room(m)) {
+        if (log.role == RAFTLOG_LEADER) {
+            reason = m->full_everywhere ? REASON_DISK_FULL : REASON_TOO_MANY;
+        }
+        refuse(m, from, frame->sequences, frame->n_sequences, reason);
         return;
     }
     for (size_t i = 0; i < frame->n_commands; i++) {

@@ -42,6 +42,15 @@ static const char *check_agreed_read(const struct health *health, bool read_ok)
     return read_ok ? NULL : "etcdserver: request timed out";
 }
 
+static const char *check_disk(const struct health *health, bool read_ok)
+{
+    (void)read_ok;
+    if (health->disk_full) {
+        return "the disk is full";
+    }
+    return health->disk_stalled ? "the disk does not answer" : NULL;
+}
+
 /* Members of this version always vote. */
 static const char *check_voter(const struct health *health, bool read_ok)
 {
@@ -59,6 +68,7 @@ static const struct check {
     {"data_corruption", ON_READYZ, false, check_corruption},
     {"serializable_read", ON_LIVEZ | ON_READYZ, false, check_local_read},
     {"linearizable_read", ON_READYZ, true, check_agreed_read},
+    {"disk", ON_READYZ, false, check_disk},
     {"non_learner", ON_READYZ, false, check_voter},
 };
 

@@ -26,6 +26,9 @@ struct health {
     bool needs_state; /* it fetches the state from another member; state_text says more */
     char state_text[48];
     bool stopping;
+    bool disk_full;    /* less room than the reserve */
+    bool disk_stalled; /* a write of the log takes too long */
+    int64_t disk_space;
     uint64_t pending_calls;
     uint64_t n_connections;
     uint64_t n_watch_streams;

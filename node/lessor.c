@@ -19,7 +19,7 @@ static uint64_t wanted_ms(const struct raftlog *log, const struct kv *kv)
         return UINT64_MAX;
     }
     raftlog_get_status(log, &status);
-    if (status.role != RAFTLOG_LEADER || status.transferee != 0 ||
+    if (status.role != RAFTLOG_LEADER || status.transferee != 0 || status.takes_none ||
         status.last_index > kv_applied_index(kv)) {
         return UINT64_MAX;
     }

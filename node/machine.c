@@ -141,9 +141,10 @@ void machine_submit(struct machine *m, struct machine_op *op)
     list_add_tail(&m->queued, &op->place);
     want_sent(m, op->started_ms + op->patience_ms);
     list_add_tail(&m->ages, &op->age);
-    status = op->size > m->options.request_max ? API_REQUEST_TOO_LARGE
-             : machine_has_room(m)             ? API_OK
-                                               : API_TOO_MANY_REQUESTS;
+    status = op->size > m->options.request_max    ? API_REQUEST_TOO_LARGE
+             : m->full_here || m->full_everywhere ? API_DISK_FULL
+             : machine_has_room(m)                ? API_OK
+                                                  : API_TOO_MANY_REQUESTS;
     if (status != API_OK) {
         metrics_add(m->options.metrics, METRIC_PROPOSALS_FAILED, 1);
         machine_decide(m, op, status, NULL);
@@ -168,7 +169,7 @@ static void give_back(struct machine *m, int rc)
             machine_decide(m, op, API_TOO_MANY_REQUESTS, NULL);
         }
     }
-    forward_refuse_batch(m, too_many);
+    forward_refuse_batch(m, too_many ? REASON_TOO_MANY : REASON_NOT_LEADER);
 }
 
 void machine_propose_batch(struct machine *m)
@@ -473,6 +474,26 @@ void machine_answer(struct machine *m, uint64_t now_ms)
 {
     decide_late(m, now_ms);
     call_back(m);
+}
+
+/* What waits to be sent was never submitted: its answer is known. */
+static void refuse_queued(struct machine *m)
+{
+    LIST_FOREACH_SAFE (pos, &m->queued) {
+        struct machine_op *op = container_of(pos, struct machine_op, place);
+
+        metrics_add(m->options.metrics, METRIC_PROPOSALS_FAILED, 1);
+        machine_decide(m, op, API_DISK_FULL, NULL);
+    }
+}
+
+void machine_observe_room(struct machine *m, bool here, bool enough)
+{
+    m->full_here = !here;
+    m->full_everywhere = !enough;
+    if (m->full_here || m->full_everywhere) {
+        refuse_queued(m);
+    }
 }
 
 void machine_observe_wal(struct machine *m, int64_t wal_bytes, int64_t max)

@@ -120,6 +120,10 @@ void machine_refused(struct machine *m, const Kvd__Peer__ForwardRefused *frame);
  * larger than max. */
 void machine_observe_wal(struct machine *m, int64_t wal_bytes, int64_t max);
 
+/* Whether this member's own disk has room, and, where it leads, those of a majority: if
+ * not, new commands are refused. */
+void machine_observe_room(struct machine *m, bool here, bool enough);
+
 /* How long a command may wait: 5 s and two election timeouts. */
 uint64_t machine_timeout_ms(const struct machine *m);
 uint64_t machine_deadline_ms(const struct machine *m);

@@ -26,6 +26,8 @@ struct machine {
     uint64_t hold_until_ms; /* the leader refused: forward nothing until then; or 0 */
     bool lagging;           /* committed entries wait to be applied, too many */
     bool wal_is_large;      /* SQLite's */
+    bool full_here;         /* the disk of this member has no room */
+    bool full_everywhere;   /* it leads, and no majority has room */
     size_t open_entries;    /* applied in the transaction that is open; 0: none is */
     size_t open_bytes;      /* payload of them */
     uint64_t open_since_ms; /* when it began */
@@ -49,7 +51,14 @@ void machine_propose_batch(struct machine *m);
 /* Sends what is queued to the leader, as far as its link takes it. */
 void forward_queued(struct machine *m, uint64_t leader);
 
+/* Why a member's commands were not submitted; fixed by the wire. */
+enum forward_reason {
+    REASON_NOT_LEADER = 0, /* they may be sent again */
+    REASON_TOO_MANY = 1,
+    REASON_DISK_FULL = 2,
+};
+
 /* Tells members that their commands in the batch were not submitted. */
-void forward_refuse_batch(struct machine *m, bool too_many);
+void forward_refuse_batch(struct machine *m, enum forward_reason reason);
 
 #endif

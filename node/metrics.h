@@ -44,6 +44,7 @@ enum metric {
     METRIC_FETCHES_FAILED,  /* states that were thrown away */
     METRIC_HEALTH_SUCCESS,  /* of /health */
     METRIC_HEALTH_FAILURES,
+    METRIC_DISK_STALLS, /* the log's disk did not answer in time */
     METRIC_NMETRICS,
 };
 

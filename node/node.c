@@ -58,6 +58,8 @@ static void on_frame(void *owner, uint64_t from, const struct link_frame *frame)
         const Kvd__Peer__StateHash *point = (const Kvd__Peer__StateHash *)frame->message;
 
         diverge_receive(&node->diverge, from, point->applied_index, point->hash);
+    } else if (frame->type == LINK_FITNESS) {
+        fitness_heard(node, from, ((const Kvd__Peer__Fitness *)frame->message)->lacks);
     } else {
         raftlog_receive(node->log, from, frame);
     }
@@ -67,6 +69,9 @@ static void on_link(void *owner, uint64_t member, bool up)
 {
     struct node *node = owner;
 
+    if (up) {
+        fitness_met(node, member);
+    }
     raftlog_link_changed(node->log, member, up);
 }
 
@@ -100,11 +105,15 @@ static void on_send(void *owner, uint64_t to, struct slice frame)
     peers_send(node->peers, to, frame);
 }
 
+/* A link is told to be half full to whoever has no room for entries: so none are sent. */
 static size_t on_backlog(void *owner, uint64_t to)
 {
     struct node *node = owner;
+    size_t backlog = peers_backlog(node->peers, to);
 
-    return peers_backlog(node->peers, to);
+    return fitness_is_full(node, to) && backlog < LIMIT_PEER_BACKLOG / 2
+               ? LIMIT_PEER_BACKLOG / 2
+               : backlog;
 }
 
 static const struct peers_events peers_events = {
@@ -267,6 +276,7 @@ static void open_machine(struct node *node)
     };
 
     diverge_init(&node->diverge, &node->members);
+    fitness_init(&node->fitness);
     if (kv_applied_index(node->kv) > 0) {
         diverge_record(&node->diverge, kv_applied_index(node->kv),
                        kv_state_hash(node->kv));
@@ -351,6 +361,9 @@ void node_get_health(struct node *node, struct health *out)
         .diverged = diverge_stops(&node->diverge),
         .no_state = !node->served,
         .stopping = node->state >= NODE_STOPPING,
+        .disk_full = node->fitness.lacks & FITNESS_FULL,
+        .disk_stalled = node->fitness.lacks & FITNESS_STALLED,
+        .disk_space = node->fitness.space,
         .pending_calls = machine_pending(node->machine),
         .n_connections = conns_count(node->conns),
         .n_watch_streams = node->watching.n_streams,

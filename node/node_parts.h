@@ -8,6 +8,7 @@
 #include "node/conn.h"
 #include "node/datadir.h"
 #include "node/diverge.h"
+#include "node/fitness.h"
 #include "node/machine.h"
 #include "node/membership.h"
 #include "node/metrics.h"
@@ -50,6 +51,7 @@ struct node {
     struct peers *peers;
     struct machine *machine;
     struct diverge diverge;
+    struct fitness fitness;
     struct publisher publisher;
     struct calls calls;
     struct watching watching;

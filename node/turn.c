@@ -4,7 +4,8 @@
  *  1. What arrived: frames of other members step the log; complete requests are checked
  *     and become commands, read gates or answers; the turn's commands become one entry.
  *     While there are leases, time may ask for an entry, too.
- *  2. The log: timers, one disk write, frames for the other members.
+ *  2. The log: timers, one disk write, frames for the other members; a look at the disk,
+ *     which may be full or slow.
  *  3. Apply: what a quorum has on disk. Opens read gates.
  *  4. Answers: commands that were applied, locks that were passed on, gates that opened,
  *     pages of long reads. What is answered is on a quorum's disks in the log; a crash
@@ -44,24 +45,6 @@ static void open_doors(struct node *node)
     }
 }
 
-/* The member that can lead soonest: connected, and furthest along. 0: there is none. */
-static uint64_t successor(const struct node *node)
-{
-    uint64_t best = 0;
-    uint64_t best_match = 0;
-
-    for (size_t i = 0; i < node->members.n; i++) {
-        uint64_t id = node->members.items[i].id;
-        uint64_t match = raftlog_match(node->log, id);
-
-        if (peers_up_since(node->peers, id) != 0 && (best == 0 || match > best_match)) {
-            best = id;
-            best_match = match;
-        }
-    }
-    return best;
-}
-
 /* Hands leadership over, again where an earlier try came to nothing; true when it is gone
  * or there is nobody to take it. */
 static bool let_go(struct node *node)
@@ -71,7 +54,7 @@ static bool let_go(struct node *node)
     if (node->status.role != RAFTLOG_LEADER) {
         return true;
     }
-    next = successor(node);
+    next = fitness_successor(node, true);
     if (next == 0 || peers_n_up(node->peers) + 1 < membership_quorum(&node->members)) {
         return true;
     }
@@ -141,8 +124,10 @@ void node_turn(struct node *node)
     raftlog_turn(node->log);
     raftlog_get_status(node->log, &node->status);
     watch_leader(node, now_ms);
+    fitness_turn(node, now_ms);
 
-    more = !reseed_repairs(node) && machine_apply(node->machine, now_ms);
+    more = !reseed_repairs(node) && fitness_may_apply(node) &&
+           machine_apply(node->machine, now_ms);
     if (node->dead) {
         return;
     }
@@ -162,7 +147,7 @@ void node_turn(struct node *node)
 
     if (machine_commit(node->machine, now_ms,
                        now_ms >= upkeep_deadline_ms(&node->upkeep) ||
-                           reseed_waits(node))) {
+                           reseed_waits(node) || node->fitness.lacks & FITNESS_FULL)) {
         reseed_quiet(node, now_ms);
         more |= !node->dead && upkeep_run(node, now_ms);
     }
@@ -189,6 +174,7 @@ uint64_t node_deadline_ms(const struct node *node)
         peers_deadline_ms(node->peers),
         node->status.needs_state == 0 ? publisher_deadline_ms(&node->publisher)
                                       : UINT64_MAX,
+        fitness_deadline_ms(&node->fitness),
         upkeep_deadline_ms(&node->upkeep),
         reseed_deadline_ms(&node->reseed),
         node->state == NODE_STOPPING ? node->stop_by_ms : UINT64_MAX,

@@ -24,6 +24,7 @@ static const ProtobufCMessageDescriptor *const descriptors[] = {
     [LINK_FORWARD] = &kvd__peer__forward__descriptor,
     [LINK_FORWARD_REFUSED] = &kvd__peer__forward_refused__descriptor,
     [LINK_STATE_HASH] = &kvd__peer__state_hash__descriptor,
+    [LINK_FITNESS] = &kvd__peer__fitness__descriptor,
     [LINK_STATE_REQUEST] = &kvd__peer__state_request__descriptor,
     [LINK_STATE_BEGIN] = &kvd__peer__state_begin__descriptor,
     [LINK_STATE_CHUNK] = &kvd__peer__state_chunk__descriptor,

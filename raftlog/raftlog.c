@@ -330,6 +330,7 @@ void raftlog_get_status(const struct raftlog *log, struct raftlog_status *out)
         .log_bytes = stats.bytes,
         .segment_bytes = stats.segment,
         .writing_ms = stats.writing_ms,
+        .takes_none = log->rest & RAFTLOG_REST_ENTRIES,
         .waits_for_room = stats.waits,
         .fsyncs = stats.fsyncs,
         .fsync_ns = stats.fsync_ns,

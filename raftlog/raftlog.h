@@ -202,6 +202,7 @@ struct raftlog_status {
     uint64_t log_bytes;     /* on disk */
     uint64_t segment_bytes; /* what the next file of the log takes */
     uint64_t writing_ms;    /* the disk has been at a write for so long; 0: at none */
+    bool takes_none;        /* no entries: it rests */
     bool waits_for_room;    /* a write found the disk full, and is tried again */
     uint64_t fsyncs;        /* since open */
     uint64_t fsync_ns;      /* sum of their times */

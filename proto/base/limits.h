@@ -76,6 +76,8 @@
 
 /* The member. */
 #define DISK_SPACE_MIN        (256 * MIB) /* a new member starts with at least this */
+#define DISK_RESERVE          (32 * MIB)  /* with less, and a log segment, it is full */
+#define DISK_TRANSACTION      (12 * MIB)  /* what one of SQLite's takes, at most */
 #define LIMIT_PEER_STRANGERS  32          /* peer connections before their handshake */
 #define LIMIT_PEER_HELLO      (4 * KIB)   /* a hello frame */
 #define LIMIT_APPLY_BYTES     (4 * MIB)   /* payload in one SQLite transaction */
@@ -106,9 +108,10 @@
 /* The state machine. */
 #define LIMIT_WAL_BYTES      (128 * MIB) /* proposals are held back above this */
 #define WAL_CHECKPOINT_BYTES (16 * MIB)
-#define LIMIT_APPLY_BATCH    2048 /* log entries in one SQLite transaction */
-#define LIMIT_APPLY_MS       20   /* it is open at most so long */
-#define LIMIT_APPLY_TURN_MS  5    /* of a turn, after which no further entry is applied */
+#define WAL_RESERVE_BYTES    (32 * MIB) /* of the disk, taken when it is opened */
+#define LIMIT_APPLY_BATCH    2048       /* log entries in one SQLite transaction */
+#define LIMIT_APPLY_MS       20         /* it is open at most so long */
+#define LIMIT_APPLY_TURN_MS  5 /* of a turn, after which no further entry is applied */
 #define LIMIT_COMMAND_ARENA  (512 * MIB) /* memory of one decoded command of the log */
 #define LIMIT_RANGE_WALK     8192 /* keys of the index that a page of a read visits */
 #define LIMIT_RANGE_FETCH    512  /* values that a page of a read fetches */

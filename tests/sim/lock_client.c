@@ -373,7 +373,8 @@ static bool is_retried(int code, const char *text)
            code == GRPC_RESOURCE_EXHAUSTED ||
            (code == GRPC_UNKNOWN &&
             (strstr(text, "timed out") != NULL || strstr(text, "no leader") != NULL ||
-             strstr(text, "leader changed") != NULL || strstr(text, "stopped") != NULL));
+             strstr(text, "leader changed") != NULL || strstr(text, "stopped") != NULL ||
+             strstr(text, "disk is full") != NULL));
 }
 
 /* A precondition that failed. */

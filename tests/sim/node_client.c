@@ -284,7 +284,10 @@ static void end_op(struct node_client *client, enum op_outcome outcome)
 static enum op_outcome failure(struct node_client *client, int code, const char *text)
 {
     static const char *const refusals[] = {"etcdserver: no leader",
-                                           "etcdserver: too many requests"};
+                                           "etcdserver: too many requests",
+                                           "kvd: the disk is full: no writes are taken "
+                                           "here until there is room; try another "
+                                           "member"};
 
     if (code != GRPC_UNAVAILABLE && code != GRPC_RESOURCE_EXHAUSTED &&
         code != GRPC_CANCELLED && code != GRPC_DEADLINE_EXCEEDED) {

@@ -24,7 +24,15 @@
 #define MEMBERS_MAX 3
 #define CLIENT_HOST 9
 
+/* The real one, with as much room as the test says. */
+struct test_disk {
+    struct disk disk;
+    struct disk_ops ops;
+    int64_t space;
+};
+
 struct test_member {
+    struct test_disk disk;
     struct sim_host *host;
     struct config config;
     struct node *node;
@@ -46,6 +54,20 @@ static ProtobufCMessage *answer_reply;
 static const ProtobufCMessageDescriptor *answer_type;
 
 /* ---- members ---- */
+
+static int64_t disk_space(struct disk *disk, const char *path)
+{
+    return container_of(disk, struct test_disk, disk)->space;
+}
+
+static inline struct disk *open_disk(struct test_disk *disk)
+{
+    disk->ops = *disk_posix()->ops;
+    disk->ops.space = disk_space;
+    disk->disk.ops = &disk->ops;
+    disk->space = GIB;
+    return &disk->disk;
+}
 
 static void member_turn(void *owner)
 {
@@ -341,7 +363,8 @@ static inline void open_world(uint32_t n)
     world = sim_world_new(5);
     n_members = n;
     for (uint32_t i = 1; i <= n; i++) {
-        members[i] = (struct test_member){.host = sim_host_new(world, i, disk_posix())};
+        members[i] = (struct test_member){0};
+        members[i].host = sim_host_new(world, i, open_disk(&members[i].disk));
         configure(&members[i].config, i, n);
         start_member(i);
     }

@@ -84,8 +84,9 @@ Test(health, readyz_names_what_failed)
     cr_assert_eq(get("/readyz", true), 200);
     cr_assert_str_eq(body, "ok\n");
     cr_assert_eq(get("/readyz?verbose", true), 200);
-    cr_assert_str_eq(body, "[+]data_corruption ok\n[+]serializable_read ok\n"
-                           "[+]linearizable_read ok\n[+]non_learner ok\nok\n");
+    cr_assert_str_eq(body,
+                     "[+]data_corruption ok\n[+]serializable_read ok\n"
+                     "[+]linearizable_read ok\n[+]disk ok\n[+]non_learner ok\nok\n");
     cr_assert_eq(get("/readyz", false), 503);
     cr_assert_not_null(strstr(body, "[-]linearizable_read failed: etcdserver: request "
                                     "timed out\n"));
@@ -121,6 +122,18 @@ Test(health, a_member_that_fetches_the_state_says_so)
     cr_assert_not_null(strstr(body, "fetching the state: 34%"));
     health.no_state = false;
     cr_assert_eq(get("/health?serializable=true", false), 200, "it has an older one");
+}
+
+Test(health, trouble_with_the_disk_is_named_and_no_reason_for_a_restart)
+{
+    health.disk_full = true;
+    cr_assert_eq(get("/readyz", true), 503);
+    cr_assert_not_null(strstr(body, "[-]disk failed: the disk is full\n"));
+    cr_assert_eq(get("/livez", true), 200);
+    health = (struct health){.has_leader = true, .disk_stalled = true};
+    cr_assert_eq(get("/readyz", true), 503);
+    cr_assert_not_null(strstr(body, "[-]disk failed: the disk does not answer\n"));
+    cr_assert_eq(get("/livez", true), 200);
 }
 
 Test(health, livez_has_its_own_checks)

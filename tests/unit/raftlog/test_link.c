@@ -94,6 +94,7 @@ Test(link, every_type_has_a_message_and_only_those)
         LINK_FORWARD_REFUSED,
         LINK_NEED_STATE,
         LINK_STATE_HASH,
+        LINK_FITNESS,
         LINK_STATE_REQUEST,
         LINK_STATE_BEGIN,
         LINK_STATE_CHUNK,
