@@ -48,8 +48,10 @@ bool watch_find_prev(struct kv *kv, const struct row *row, struct row *prev)
 
     int64_t rev = row->rev - (kv->plants & KV_PLANT_OLD_PREV_KV ? 2 : 1);
 
-    return row->rev - 1 >= kv->meta.compact_revision && key != NULL &&
-           key_at(key, rev, &version) && version.number != 0 &&
+    /* As in etcd, a key that is made has none, also where its revision deleted it first.
+     */
+    return row->created != row->rev && row->rev - 1 >= kv->meta.compact_revision &&
+           key != NULL && key_at(key, rev, &version) && version.number != 0 &&
            history_read_old(kv, row->key, version.seq, prev);
 }
 

@@ -262,6 +262,22 @@ class Watch(PairTest):
 
         self.same(scenario)
 
+    def test_a_key_made_again_in_the_revision_that_deleted_it_has_no_previous_pair(self):
+        def scenario(side):
+            start = side.put(b"a", b"0")
+            with Watcher(side) as watcher:
+                watcher.create(b"a", prev_kv=True)
+                # Only a range without an end lets the key be named twice.
+                side.call("etcdserverpb.KV/Txn", success=[
+                    dict(request_delete_range=dict(key=b"\0", range_end=b"\0")),
+                    dict(request_put=dict(key=b"a", value=b"again"))])
+                side.put(b"a", b"once more")
+                watcher.note_events(3)
+                watcher.create(b"a", prev_kv=True, start_revision=start)
+                watcher.note_events(4)
+
+        self.same(scenario)
+
     def test_previous_pairs_that_were_compacted_are_missing(self):
         def scenario(side):
             side.put(b"a", b"0")

@@ -273,7 +273,8 @@ static inline void expect_event(const struct spy *spy, const Mvccpb__Event *even
     }
     if ((spy->flags & WATCH_PREV_KV) == 0) {
         cr_assert_null(event->prev_kv);
-    } else if (want->before.number == 0) {
+    } else if (want->before.number == 0 ||
+               (!want->is_delete && want->now.created == want->rev)) {
         cr_assert_null(event->prev_kv);
     } else if (event->prev_kv == NULL) {
         cr_assert_lt(want->rev - 1, compacted, "prev_kv is missing");
