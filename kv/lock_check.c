@@ -105,6 +105,8 @@ struct slice kv_lock_forced_key(struct arena *arena, struct slice name)
     uint8_t *bytes = arena_alloc(arena, len + name.len);
 
     memcpy(bytes, forced_prefix, len);
-    memcpy(bytes + len, name.ptr, name.len);
+    if (name.len > 0) {
+        memcpy(bytes + len, name.ptr, name.len);
+    }
     return slice_of(bytes, len + name.len);
 }

@@ -227,7 +227,7 @@ static void sniff(struct conn *conn, struct slice bytes)
         memcmp(bytes.ptr, tls_handshake, sizeof(tls_handshake)) == 0) {
         conn_refuse(conn, "the client tries TLS, which this version does not have; use "
                           "http:// in its endpoints");
-    } else if (memcmp(bytes.ptr, PREFACE + conn->n_sniffed, len) != 0) {
+    } else if (memcmp(bytes.ptr, &PREFACE[conn->n_sniffed], len) != 0) {
         become_http1(conn, bytes);
     } else if (len < left) {
         conn->n_sniffed += len;

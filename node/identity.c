@@ -83,13 +83,19 @@ static void render_pins(const struct identity *id, char text[SMALLFILE_MAX])
 }
 
 /* What was read is right if it renders to the same bytes, checksum included. */
-static int damaged(const char *dir, const char *name, struct err *err)
+static int damaged(const char *dir, const char *name, const char *text, const char *again,
+                   struct err *err)
 {
+    size_t at = 0;
+
+    while (text[at] != '\0' && text[at] == again[at]) {
+        at++;
+    }
     return err_set(
         err, ERR_CORRUPT,
-        "%s/%s is damaged; restore the file from a copy or re-seed this member "
-        "with an empty data directory under a new member id",
-        dir, name);
+        "%s/%s is damaged, seen at offset %zu; restore the file from a copy or re-seed "
+        "this member with an empty data directory under a new member id",
+        dir, name, at);
 }
 
 static int parse_identity(struct identity *out, const char *text, const char *dir,
@@ -100,23 +106,24 @@ static int parse_identity(struct identity *out, const char *text, const char *di
     int complete;
 
     if (sscanf(text, "kvd-identity %d", &format) != 1) {
-        return damaged(dir, "IDENTITY", err);
+        return damaged(dir, "IDENTITY", text, "", err);
     }
     if (format > IDENTITY_FORMAT) {
         return err_set(err, ERR_VERSION,
-                       "%s was written by a newer kvd (format %d, this one knows %d); "
-                       "start it with that version",
+                       "%s was written by a newer kvd (format %d, this one knows %d): "
+                       "start it with that version; or IDENTITY is damaged, see offset "
+                       "13: restore the file from a copy",
                        dir, format, IDENTITY_FORMAT);
     }
     if (sscanf(text,
                "kvd-identity %*d cluster %" SCNx64 " member %" SCNx64 " store %" SCNx64
                " complete %d",
                &out->cluster_id, &out->member_id, &out->store_id, &complete) != 4) {
-        return damaged(dir, "IDENTITY", err);
+        return damaged(dir, "IDENTITY", text, "", err);
     }
     out->complete = complete != 0;
     render_identity(out, again);
-    return strcmp(text, again) == 0 ? 0 : damaged(dir, "IDENTITY", err);
+    return strcmp(text, again) == 0 ? 0 : damaged(dir, "IDENTITY", text, again, err);
 }
 
 static int parse_pins(struct identity *out, const char *text, const char *dir,
@@ -136,7 +143,7 @@ static int parse_pins(struct identity *out, const char *text, const char *dir,
         line = strchr(line + 1, '\n');
     }
     render_pins(out, again);
-    return strcmp(text, again) == 0 ? 0 : damaged(dir, "PEERS", err);
+    return strcmp(text, again) == 0 ? 0 : damaged(dir, "PEERS", text, again, err);
 }
 
 int identity_load(struct identity *out, struct disk *disk, const char *dir,

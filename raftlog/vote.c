@@ -15,8 +15,9 @@
 #include "base/mem.h"
 #include "raftlog/little.h"
 
-#define MAGIC   0x65746f76u /* "vote" */
-#define N_SLOTS 2
+#define MAGIC        0x65746f76u /* "vote" */
+#define N_SLOTS      2
+#define SEQUENCE_MAX ((uint64_t)1 << 62) /* never reached */
 
 enum {
     AT_CRC = 0,
@@ -66,8 +67,8 @@ static int decode(const uint8_t *at, const char *path, struct vote_state *state,
                        "this one reads up to %d: start the newer version",
                        path, little_get32(at + AT_FORMAT), VOTE_FORMAT);
     }
-    if (len > LIMIT_ANCHOR_CONFIG) {
-        return 0;
+    if (len > LIMIT_ANCHOR_CONFIG || little_get64(at + AT_SEQUENCE) > SEQUENCE_MAX) {
+        return 0; /* a good checksum of what kvd never wrote */
     }
     *state = (struct vote_state){
         .term = little_get64(at + AT_TERM),

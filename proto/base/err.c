@@ -4,6 +4,16 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Messages quote what people wrote, but are one line each. */
+static void keep_one_line(char *text)
+{
+    for (; *text != '\0'; text++) {
+        if ((unsigned char)*text < ' ' || *text == '\x7f') {
+            *text = '?';
+        }
+    }
+}
+
 int err_set(struct err *err, int code, const char *format, ...)
 {
     if (err != NULL) {
@@ -13,6 +23,7 @@ int err_set(struct err *err, int code, const char *format, ...)
         va_start(args, format);
         vsnprintf(err->text, sizeof(err->text), format, args);
         va_end(args);
+        keep_one_line(err->text);
     }
     return code;
 }
@@ -28,6 +39,7 @@ int err_prefix(struct err *err, int code, const char *format, ...)
         vsnprintf(prefix, sizeof(prefix) - 2, format, args);
         va_end(args);
         strcat(prefix, ": ");
+        keep_one_line(prefix);
         len = strlen(prefix);
         memmove(err->text + len, err->text, sizeof(err->text) - len);
         memcpy(err->text, prefix, len);

@@ -54,3 +54,13 @@ Test(err, each_code_has_its_own_name)
     cr_assert_str_eq(err_name(1), "unknown error");
     cr_assert_str_eq(err_name(-1000), "unknown error");
 }
+
+Test(err, texts_are_one_line_whatever_they_quote)
+{
+    struct err err;
+
+    err_set(&err, ERR_INVALID, "%s", "a\nb\x7f\xc3\xa4");
+    cr_assert_str_eq(err.text, "a?b?\xc3\xa4");
+    err_prefix(&err, ERR_INVALID, "%s", "x\ry");
+    cr_assert_str_eq(err.text, "x?y: a?b?\xc3\xa4");
+}

@@ -583,3 +583,11 @@ Test(lock_apply, holds_and_records_survive_a_restart)
     cr_expect_eq(release(&fx, "a", 1, "two"), 0);
     cr_expect_str_eq(line_of(&fx, "a"), "2+");
 }
+
+Test(lock_apply, there_is_no_lock_without_a_name)
+{
+    const Kvd__V1__LockInspectResponse *res = inspect(&fx, "");
+
+    cr_expect_eq(res->n_line, 0);
+    cr_expect_null(res->last_forced);
+}

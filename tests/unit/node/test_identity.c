@@ -83,23 +83,40 @@ Test(identity, without_a_file_it_is_not_found)
     cr_assert_eq(identity_load(&loaded, disk_posix(), dir, NULL), ERR_NOT_FOUND);
 }
 
-Test(identity, any_changed_byte_is_noticed)
+/* Each bit of the file: refused, with the file and the offset. */
+static void expect_flips_noticed(const char *name)
 {
     char text[SMALLFILE_MAX];
     struct identity loaded;
     struct err err;
 
-    identity_save(&sample, disk_posix(), dir, &err);
-    smallfile_read(disk_posix(), dir, "IDENTITY", text, &err);
-    for (size_t i = 0; text[i] != '\0'; i++) {
+    cr_assert_eq(smallfile_read(disk_posix(), dir, name, text, &err), 0);
+    for (size_t bit = 0; bit < 8 * strlen(text); bit++) {
+        char flipped[SMALLFILE_MAX];
         int rc;
 
-        text[i] ^= 1;
-        cr_assert_eq(smallfile_replace(disk_posix(), dir, "IDENTITY", text, &err), 0);
+        strcpy(flipped, text);
+        flipped[bit / 8] = (char)(flipped[bit / 8] ^ 1 << bit % 8);
+        smallfile_replace(disk_posix(), dir, name, flipped, &err);
         rc = identity_load(&loaded, disk_posix(), dir, &err);
-        cr_assert(rc == ERR_CORRUPT || rc == ERR_VERSION, "byte %zu: %d", i, rc);
-        text[i] ^= 1;
+        cr_assert(rc == ERR_CORRUPT || rc == ERR_VERSION, "bit %zu: %d", bit, rc);
+        cr_assert_not_null(strstr(err.text, name));
+        cr_assert_not_null(strstr(err.text, "offset"), "bit %zu: %s", bit, err.text);
     }
+    smallfile_replace(disk_posix(), dir, name, text, &err);
+    cr_assert_eq(identity_load(&loaded, disk_posix(), dir, &err), 0, "%s", err.text);
+}
+
+Test(identity, any_changed_bit_is_noticed, .timeout = 60)
+{
+    struct identity id = sample;
+    struct err err;
+
+    identity_save(&id, disk_posix(), dir, &err);
+    cr_assert_eq(identity_meet(&id, disk_posix(), dir, 0xb2, 0x22, &err), 0);
+
+    expect_flips_noticed("IDENTITY");
+    expect_flips_noticed("PEERS");
 }
 
 Test(identity, a_newer_format_is_refused_by_its_number)

@@ -66,6 +66,7 @@ static bool refused(const char *path, uint64_t offset, uint8_t mask)
     if (was_refused) {
         cr_assert(rig.err.code == ERR_CORRUPT || rig.err.code == ERR_VERSION);
         cr_assert(strstr(rig.err.text, path) != NULL, "%s", rig.err.text);
+        cr_assert(strstr(rig.err.text, "offset") != NULL, "%s", rig.err.text);
     } else {
         check_opened(offset);
     }

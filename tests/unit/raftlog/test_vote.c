@@ -6,7 +6,9 @@
 
 #include <criterion/criterion.h>
 
+#include "base/crc.h"
 #include "base/mem.h"
+#include "raftlog/little.h"
 #include "tests/sim/sim_disk.h"
 #include "tests/sim/sim_net.h"
 #include "tests/sim/sim_world.h"
@@ -131,6 +133,31 @@ Test(vote, file_of_another_size_is_refused)
     cr_assert_eq(disk->ops->truncate(file, 100), 0);
     cr_assert_eq(vote_load(&vote, env, "", &found, &err), ERR_CORRUPT);
     disk->ops->close(file);
+    end();
+}
+
+/* A sequence that kvd never reached would wrap: the slot counts as damaged. */
+Test(vote, slot_that_kvd_never_wrote_does_not_count)
+{
+    uint8_t slot[VOTE_SLOT_SIZE];
+    struct disk_file *file;
+    struct disk *disk;
+
+    begin(1);
+    open_vote();
+    vote_set(&vote, 7, 3, &tally, &err);
+    vote_close(&vote);
+    disk = env->disk;
+    cr_assert_eq(disk->ops->open(disk, "/vote", 0, &file), 0);
+    cr_assert_eq(disk->ops->read(file, slot, sizeof(slot), 0), (ssize_t)sizeof(slot));
+    little_put64(slot + 8, UINT64_MAX);
+    little_put32(slot, crc32c(0, slot + 4, sizeof(slot) - 4));
+    cr_assert_eq(disk->ops->write(file, slot, sizeof(slot), 0), (ssize_t)sizeof(slot));
+    disk->ops->close(file);
+
+    open_vote();
+    cr_assert_eq(vote.state.term, 7);
+    cr_assert_eq(vote.state.vote, 3);
     end();
 }
 
