@@ -186,3 +186,48 @@ Test(turn_of_three, state_hashes_agree_and_a_planted_difference_stops_the_one)
     connect_to(leader);
     cr_assert_eq(get("k", false), GRPC_OK);
 }
+
+/* The files of the database, from one directory of the test to another. */
+static void copy_database(const char *from, const char *to)
+{
+    char command[400];
+
+    snprintf(command, sizeof(command),
+             "cd %s && mkdir -p %s && rm -f %s/state-* && cp %s/state-* %s/", base_dir,
+             to, to, from, to);
+    cr_assert_eq(system(command), 0);
+}
+
+/* The database is that of an earlier time, so the start replays the log: whoever asks
+ * meanwhile, however little freshness he wants, waits, or sees all of it. */
+Test(turn, nothing_is_answered_while_the_log_is_replayed)
+{
+    enum { WRITES = 50 };
+
+    run_until_ready();
+    connect_to(1);
+    put("k", "early");
+    kill_member(1);
+    copy_database("m1", "kept");
+    start_member(1);
+    run_until_ready();
+    connect_to(1);
+    for (int i = 0; i < WRITES; i++) {
+        cr_assert_eq(put("k", "late"), GRPC_OK);
+    }
+    kill_member(1);
+    copy_database("kept", "m1");
+    sim_rpc_drop(&client);
+    connected = false;
+    start_member(1);
+    for (int tries = 0; !connected && tries < 2000; tries++) {
+        sim_rpc_drop(&client);
+        sim_rpc_connect(&client, "10.0.0.1:2379");
+        run_ms(1);
+    }
+    cr_assert(connected);
+
+    cr_assert_eq(get("k", true), GRPC_OK, "%s", answer_text);
+    cr_assert_eq(got()->n_kvs, 1);
+    cr_assert_eq(got()->kvs[0]->version, WRITES + 1);
+}

@@ -363,3 +363,59 @@ Test(core, nonsense_from_a_member_does_no_harm)
 
     cr_assert_gt(dropped, 500);
 }
+
+/* ---- entries of an older term (Raft, figure 8) ---- */
+
+/* Lets nothing pass but votes and empty messages. */
+static bool without_entries(struct log_rig *group, uint64_t from, uint64_t to,
+                            const struct link_frame *frame)
+{
+    return frame->type != LINK_APPEND_ENTRIES ||
+           ((const Kvd__Peer__AppendEntries *)frame->message)->n_entries == 0;
+}
+
+/* A majority has it, and it may still be replaced: only an entry of the leader's own term
+ * behind it commits it. */
+Test(core, an_entry_of_an_older_term_is_not_committed_by_counting)
+{
+    Kvd__Peer__AppendEntriesResult result = KVD__PEER__APPEND_ENTRIES_RESULT__INIT;
+    uint64_t old;
+    uint64_t leader;
+    uint64_t other;
+    uint64_t third;
+
+    rig_open(&rig, "figure8", 3);
+    leader = rig_elect(&rig);
+    other = rig_other(&rig, leader);
+    third = rig_other(&rig, other);
+    rig_stop(&rig, third);
+    rig_isolate(&rig, leader, true);
+    old = rig_propose(&rig, leader, "old");
+    rig_run(&rig, 5);
+    rig_stop(&rig, leader);
+    rig.members[leader].applied = 0;
+    rig_start(&rig, leader);
+    rig_isolate(&rig, leader, false);
+    rig.sees = without_entries;
+    for (int ms = 0;
+         ms < 20 * RIG_ELECTION_MS && rig_status(&rig, leader).role != RAFTLOG_LEADER;
+         ms++) {
+        rig_run(&rig, 1);
+    }
+    rig_run(&rig, 20);
+    cr_assert_eq(rig_status(&rig, leader).role, RAFTLOG_LEADER);
+    cr_assert_gt(rig_status(&rig, leader).last_index, old);
+
+    result.term =
+        rig_status(&rig, leader).term; /* the other one has stored the old one */
+    result.last_log_index = old;
+    rig_receive(&rig, other, leader, LINK_APPEND_ENTRIES_RESULT, &result.base);
+    rig_turn(&rig.members[leader]);
+    cr_assert_eq(raftlog_match(rig.members[leader].log, other), old);
+    cr_assert_lt(rig_status(&rig, leader).commit_index, old);
+
+    result.last_log_index = old + 1; /* and now the one of this term */
+    rig_receive(&rig, other, leader, LINK_APPEND_ENTRIES_RESULT, &result.base);
+    rig_turn(&rig.members[leader]);
+    cr_assert_geq(rig_status(&rig, leader).commit_index, old);
+}
