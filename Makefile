@@ -24,6 +24,12 @@ SANITIZE := -O1 -g1 -fPIE -fno-omit-frame-pointer -fsanitize=address,undefined \
             -fno-sanitize-recover=all -DKVD_DCHECK=1
 # As released, but with failpoints (proto/base/failpoint.h): for tests that break things.
 FAIL    := $(RELEASE) -DKVD_FAILPOINTS=1
+# libFuzzer comes with clang only. What is left out costs half of the compilation, and the
+# sanitizer build has it.
+FUZZING := -O1 -g1 -fPIE -fno-omit-frame-pointer -fno-sanitize-recover=all -DKVD_DCHECK=1 \
+           -fsanitize=fuzzer-no-link,address,undefined \
+           -fno-sanitize=null,alignment,object-size,pointer-overflow
+FUZZ_CC ?= $(filter %ccache,$(firstword $(CC))) clang
 CPPFLAGS := -I. -Iproto -I$(B)/gen -D_GNU_SOURCE -DKVD_VERSION='"$(VERSION)"'
 CSTD    := -std=c11
 LINK_FAST := $(if $(shell command -v ld.lld),-fuse-ld=lld)
@@ -74,6 +80,16 @@ LIBS_chaos   := $(LIBS_CHAOS)
 UNIT_SRC   := $(wildcard tests/unit/*/test_*.c)
 CANARY_SRC := $(wildcard tests/canary/*.c)
 
+# A fuzz target links as a unit test of node does, with a simulated member where it needs
+# one, or with what it needs of kvctl.
+FUZZ_SRC   := $(wildcard tests/fuzz/fuzz_*.c)
+FUZZ_CLI   := txn_text
+FUZZ_TEXTS := texts
+FUZZ_NODE  := calls peers
+FUZZ_REST  := $(filter-out $(FUZZ_CLI) $(FUZZ_TEXTS) $(FUZZ_NODE),$(FUZZ_SRC:tests/fuzz/fuzz_%.c=%))
+CLI_TEXTS  := $(addprefix cli/,json.c lib/endpoint.c option.c quote.c suggest.c)
+SIM_MEMBER := tests/sim/node_cluster.c tests/checkers/cluster_track.c
+
 # A source that is added or removed changes its library, although no object is newer.
 SOURCES := $(sort $(foreach l,$(LIB_NAMES),$(SRC_$(l))))
 ifneq ($(SOURCES),$(file <$(B)/sources))
@@ -106,12 +122,12 @@ define flavour
 $(B)/$(1)/%.o: %.c Makefile | $(GEN_H)
 	@mkdir -p $$(@D)
 	@$(if $(Q),echo "  CC    $(1) $$<")
-	$(Q)$(CC) $(CSTD) $(CPPFLAGS) $(WARN) $(2) $$(HASTE) $(CFLAGS) -MMD -MP -c -o $$@ $$<
+	$(Q)$$(CC) $(CSTD) $$(CPPFLAGS) $(WARN) $(2) $$(HASTE) $(CFLAGS) -MMD -MP -c -o $$@ $$<
 
 $(B)/$(1)/gen/%.o: $(B)/gen/%.c Makefile | $(GEN_H)
 	@mkdir -p $$(@D)
 	@$(if $(Q),echo "  CC    $(1) $$<")
-	$(Q)$(CC) $(CSTD) $(CPPFLAGS) $(2) $(CFLAGS) -MMD -MP -c -o $$@ $$<
+	$(Q)$$(CC) $(CSTD) $$(CPPFLAGS) $(2) $(CFLAGS) -MMD -MP -c -o $$@ $$<
 
 $(foreach l,$(LIB_NAMES),
 $(B)/$(1)/lib$(l).a: $(call obj,$(1),$(SRC_$(l))) $(B)/sources
@@ -133,6 +149,16 @@ $(B)/$(1)/tests/unit/$(l)/%: $(B)/$(1)/tests/unit/$(l)/%.o $(call libs,$(1),$(LI
 	$$(link)
 )
 
+$(FUZZ_CLI:%=$(B)/$(1)/tests/fuzz/fuzz_%): $(call libs,$(1),$(LIBS_cli))
+$(FUZZ_TEXTS:%=$(B)/$(1)/tests/fuzz/fuzz_%): $(call obj,$(1),$(CLI_TEXTS)) $(call libs,$(1),base)
+$(FUZZ_REST:%=$(B)/$(1)/tests/fuzz/fuzz_%): $(call libs,$(1),$(LIBS_node))
+$(FUZZ_NODE:%=$(B)/$(1)/tests/fuzz/fuzz_%): $(call obj,$(1),$(SIM_MEMBER)) $(call libs,$(1),$(LIBS_node))
+$(B)/$(1)/tests/fuzz/fuzz_%: $(B)/$(1)/tests/fuzz/fuzz_%.o
+	$$(link)
+
+$(B)/$(1)/fuzz-seeds: $(B)/$(1)/tests/fuzz/seeds.o $(call libs,$(1),$(LIBS_node))
+	$$(link)
+
 $(B)/$(1)/bench/load: $(call obj,$(1),$(wildcard tests/bench/*.c)) $(call libs,$(1),api base)
 	@mkdir -p $$(@D)
 	$$(link)
@@ -148,15 +174,20 @@ $(B)/$(1)/chaos/workload $(B)/$(1)/chaos/verify: $(B)/$(1)/chaos/%: $(B)/$(1)/te
 $(B)/$(1)/tests/canary/%: $(B)/$(1)/tests/canary/%.o
 	$$(link)
 
-$(B)/$(1)/%: link = @$(if $(Q),echo "  LINK  $$@";) $(CC) $(2) $(LDFLAGS) -o $$@ $$^ $$(LINK_FIRST) $(THIRD)
+$(B)/$(1)/%: link = @$(if $(Q),echo "  LINK  $$@";) $$(CC) $(2) $(LDFLAGS) -o $$@ $$^ $$(LINK_FIRST) $(THIRD)
 $(B)/$(1)/tests/unit/% $(B)/$(1)/tests/canary/%: LINK_FIRST = $(LINK_FAST) -lcriterion
+$(B)/$(1)/tests/fuzz/%: LINK_FIRST = $(LINK_FAST) -fsanitize=fuzzer
 # Unit tests are many and run for a moment each.
 $(B)/$(1)/tests/unit/%.o: HASTE = -O0 -Wno-format-truncation
+$(B)/$(1)/tests/fuzz/%.o: HASTE = -O0
 endef
 $(eval $(call flavour,rel,$(RELEASE)))
 $(eval $(call flavour,san,$(SANITIZE)))
 $(eval $(call flavour,fail,$(FAIL)))
 $(eval $(call flavour,pic,$(SHARED)))
+$(B)/fuzz/%: CC := $(FUZZ_CC)
+$(B)/fuzz/tests/fuzz/%: CPPFLAGS += -Itests/fuzz
+$(eval $(call flavour,fuzz,$(FUZZING)))
 
 $(B)/kvd $(B)/kvctl: $(B)/%: $(B)/rel/%
 	$(Q)ln -f $< $@
@@ -206,7 +237,7 @@ install: all ## install kvd, kvctl and libkvd under PREFIX (/usr/local) in DESTD
 	sed 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@INCLUDEDIR@|$(INCLUDEDIR)|; s|@VERSION@|$(VERSION)|' \
 	    cli/lib/kvd.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/kvd.pc
 
--include $(shell find $(B)/rel $(B)/san $(B)/fail $(B)/pic -name '*.d' 2>/dev/null)
+-include $(shell find $(B)/rel $(B)/san $(B)/fail $(B)/pic $(B)/fuzz -name '*.d' 2>/dev/null)
 
 # ---- a cluster to try ------------------------------------------------------------------
 
@@ -222,19 +253,22 @@ down: ## stop that cluster, keep its data
 UNIT_BIN   := $(UNIT_SRC:%.c=$(B)/san/%)
 CANARY_BIN := $(CANARY_SRC:%.c=$(B)/san/%)
 CHAOS_BIN  := $(addprefix $(B)/rel/chaos/,proxy workload verify lying_disk.so)
+FUZZ_BIN   := $(FUZZ_SRC:%.c=$(B)/fuzz/%)
 SEEDS      ?= 100000
 MINUTES    ?= 10
+SECONDS    ?= 60
 export ASAN_OPTIONS  := abort_on_error=1:detect_leaks=1:detect_stack_use_after_return=1
 export UBSAN_OPTIONS := abort_on_error=1:print_stacktrace=1
 
-.PHONY: check unit tests layers style sim chaos soak bench check-bare
+.PHONY: check unit tests layers style sim chaos fuzz fuzz-corpus fuzz-targets soak bench check-bare
 check: ## build everything and run every test; ends with "N passed, N failed"
 	@tests/run
 
 unit: $(UNIT_BIN) ## run the unit tests only (sanitizer build)
 	@tests/run unit
 
-tests: all $(UNIT_BIN) $(CANARY_BIN) $(B)/rel/sim $(B)/san/kvd $(B)/fail/kvd $(CHAOS_BIN) # what check runs
+tests: all $(UNIT_BIN) $(CANARY_BIN) $(B)/rel/sim $(B)/san/kvd $(B)/fail/kvd $(CHAOS_BIN) \
+       $(filter-out $(FUZZ_CLI:%=$(B)/fuzz/tests/fuzz/fuzz_%),$(FUZZ_BIN)) # what check runs
 
 layers: ## check the #include lines against the layers of the house
 	@tests/layers
@@ -248,6 +282,14 @@ sim: $(B)/rel/sim ## search for bugs with simulated clusters: make sim SEEDS=100
 
 chaos: $(CHAOS_BIN) $(B)/fail/kvd ## harm real members: make chaos MINUTES=10 [SEED=7 SIZE=5]
 	@tests/chaos/run --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(if $(SIZE),--size $(SIZE))
+
+fuzz-targets: $(FUZZ_BIN)
+
+fuzz: $(FUZZ_BIN) ## fuzz what strangers' bytes reach: make fuzz SECONDS=60 TARGET=http2
+	@tests/fuzz/run --seconds $(SECONDS) $(TARGET)
+
+fuzz-corpus: $(FUZZ_BIN) $(B)/fuzz/fuzz-seeds # the same, and keep inputs that reach new code
+	@tests/fuzz/run --seconds $(SECONDS) --corpus $(TARGET)
 
 soak: ## the long versions: hundreds of kills, many seeds (about an hour)
 	@tests/run --soak

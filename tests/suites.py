@@ -20,10 +20,15 @@ DIFFERENTIAL = {"check": {"SEEDS": "4", "CALLS": "1500"},
                 "soak": {"SEEDS": "100", "CALLS": "10000"}}
 FLIPS = {"check": "1", "soak": "149"}
 KILLS = {"check": "30", "soak": "150"}
+PEER_FRAMES = {"check": "500", "soak": "100000"}  # malformed, on a connection each
 
 # Harms to real members: tests/chaos/run --list.
 CHAOS_SHORT = "power-cut-all,kill-all,cut-leader,lose-state,disk-full+crash-at"
 CHAOS_MINUTES = "60"
+
+# Of each fuzz target. The one that needs all of kvctl is not compiled in the time of check.
+FUZZ_SECONDS = {"check": "2", "soak": "900"}
+FUZZ_ONLY_SOAK = ("fuzz/txn_text",)
 
 # Bugs that the simulations can be told to have, and must then find.
 PLANTS = {
@@ -81,7 +86,8 @@ def simulations(effort):
 
 def clusters(effort):
     limit = 300 if effort == "check" else 1800
-    return [script(short(source), source, limit, variables={"KILLS": KILLS[effort]})
+    variables = {"KILLS": KILLS[effort], "PEER_FRAMES": PEER_FRAMES[effort]}
+    return [script(short(source), source, limit, variables=variables)
             for source in sources("tests/cluster/test_*.py")]
 
 
@@ -106,6 +112,15 @@ def units(effort):
             for source in sources("tests/unit/*/test_*.c")]
 
 
+def fuzzing(effort):
+    names = [os.path.splitext(os.path.basename(source))[0][len("fuzz_"):]
+             for source in sources("tests/fuzz/fuzz_*.c")]
+    limit = 120 if effort == "check" else 1200
+    found = [Suite("fuzz/" + name, [path("tests/fuzz/run"), "--seconds",
+                                    FUZZ_SECONDS[effort], name], limit) for name in names]
+    return [suite for suite in found if effort == "soak" or suite.name not in FUZZ_ONLY_SOAK]
+
+
 def short(source):
     """tests/cluster/test_kills.py is the suite cluster/kills."""
     folder, name = os.path.split(source)
@@ -124,6 +139,7 @@ def repository():
     return [
         Suite("layers", [path("tests/layers")], 60),
         Suite("style", [path("tests/style")], 120),
+        Suite("proof", [path("tests/proof")], 60),
         script("canary", "tests/canary/test_canary.py", 120),
         script("judge", "tests/canary/test_judge.py", 30),
     ]
@@ -139,4 +155,5 @@ def sanitized(suites):
 def all_suites(effort):
     """Everything, in the order in which it should start."""
     servers = chaos(effort) + clusters(effort) + clients(effort)
-    return servers + simulations(effort) + sanitized(servers) + units(effort) + repository()
+    found = servers + simulations(effort) + sanitized(servers) + units(effort) + repository()
+    return found + fuzzing(effort)

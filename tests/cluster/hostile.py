@@ -107,6 +107,31 @@ def client_floods():
     )
 
 
+def crc32c(data):
+    """Castagnoli's, bit by bit: for short frames."""
+    crc = 0xffffffff
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82f63b78 if crc & 1 else 0)
+    return crc ^ 0xffffffff
+
+
+def peer_frame(kind, body=b""):
+    """A frame as members send them: 12 bytes of header, the checksum last, and the body."""
+    head = struct.pack("<IBBH", len(body), kind, 0, 0)
+    return head + struct.pack("<I", crc32c(head + bytes(4) + body)) + body
+
+
+def bad_peer_frame(draw):
+    """One that is wrong somewhere: a message that is none, or a good frame with a byte changed."""
+    kind = draw.choice((1, 2, 4, 7, 11, 32, 64, 66))
+    frame = bytearray(peer_frame(kind, draw.randbytes(draw.randrange(1, 40))))
+    if draw.random() < 0.5:
+        frame[draw.randrange(len(frame))] ^= draw.randrange(1, 256)
+    return bytes(frame)
+
+
 def peer_floods():
     """(name, bytes) for the peer port: frames with a 12-byte header of length, type, CRC."""
     return (
@@ -114,7 +139,7 @@ def peer_floods():
         ("a length of 8 MiB and little to follow",
          struct.pack("<IBBHI", 8 << 20, 1, 0, 0, 0) + bytes(4096)),
         ("a wrong checksum", struct.pack("<IBBHI", 64, 1, 0, 0, 12345) + bytes(64)),
-        ("an unknown type", struct.pack("<IBBHI", 0, 255, 0, 0, 0) * 1000),
+        ("an unknown type", peer_frame(255) * 100000),
         ("nothing but zeros", bytes(1 << 20)),
         ("HTTP", b"GET / HTTP/1.1\r\nhost: x\r\n\r\n" * 1000),
     )

@@ -2,6 +2,7 @@
 """Hostile bytes on both ports: who behaves is not disturbed, and memory stays bounded."""
 
 import os
+import random
 import socket
 import threading
 import time
@@ -18,6 +19,8 @@ SANITIZED = os.path.basename(os.path.dirname(SERVER)) == "san"
 MEMORY_KIB = (128 if SANITIZED else 64) * 1024
 SILENT_CONNECTIONS = 300
 CALLS_MIN = 20
+FRAMES = int(os.environ.get("PEER_FRAMES", "500"))
+FRAMES_SEED = 1
 
 
 class Bystander(threading.Thread):
@@ -96,6 +99,14 @@ class Hostile(HostileTest):
                 with self.subTest(name):
                     hostile.send(self.target.peer_port, payload)
                     self.assertTrue(self.target.running(), self.target.log_tail())
+        self.settled(bystander)
+
+    def test_many_connections_with_a_malformed_frame_each(self):
+        draw = random.Random(FRAMES_SEED)
+        with Bystander(self.target.endpoint) as bystander:
+            for _ in range(FRAMES):
+                with socket.create_connection(("127.0.0.1", self.target.peer_port)) as peer:
+                    peer.sendall(hostile.bad_peer_frame(draw))
         self.settled(bystander)
 
     def test_garbage_on_both_ports(self):

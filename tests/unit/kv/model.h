@@ -6,9 +6,11 @@
 
 #include "tests/unit/kv/fixture.h"
 
-#define MODEL_KEYS      20
+#define MODEL_KEYS   20
+#define MODEL_LEASES 5 /* ids from 1 on */
+#ifndef MODEL_REVISIONS
 #define MODEL_REVISIONS 12000
-#define MODEL_LEASES    5 /* ids from 1 on */
+#endif
 
 struct model_pair {
     char value[16];

@@ -209,4 +209,37 @@ static inline Kvd__Command__Command *draw_command(struct fixture *fx,
     }
 }
 
+/* Reads of any revision, answered by the store and by the model. */
+static inline void workload_expect_reads(struct fixture *fx, const struct model *m, int n)
+{
+    for (int i = 0; i < n; i++) {
+        Etcdserverpb__RangeRequest *req = draw_range(fx, m);
+        enum api_status status = model_check_range(m, req, false);
+        struct text want = {.bytes = mem_strdup("")};
+
+        if (status != API_OK) {
+            show(&want, "%s", api_status_text(status));
+        } else {
+            model_range(m, req, &want);
+        }
+        expect_range(fx, req, want.bytes);
+        free(want.bytes);
+    }
+}
+
+/* A command, done by the store and by the model. */
+static inline void workload_step(struct fixture *fx, struct model *m)
+{
+    Kvd__Command__Command *command = draw_command(fx, m);
+    char *want;
+
+    model_time(m, fx->passed_ms + 10 * (kv_applied_index(fx->kv) + 1));
+    want = model_apply(m, command);
+    fixture_run(fx, (int)command->request_case, command->put);
+    expect(fx, want);
+    free(want);
+    cr_assert_eq(kv_revision(fx->kv), m->rev);
+    cr_assert_eq(kv_compact_revision(fx->kv), m->compacted);
+}
+
 #endif
