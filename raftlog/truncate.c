@@ -66,9 +66,11 @@ static uint64_t leave_recent(const struct raftlog *log)
 /* What somebody who fetches a state here will need. */
 static uint64_t leave_fetched(const struct raftlog *log)
 {
-    uint64_t most = leave(log, UINT64_MAX, LIMIT_LOG_HOLD_STREAM, STREAM_SEGMENTS);
-
-    return log->truncate.fetched > 0 ? larger(log->truncate.fetched, most) : UINT64_MAX;
+    if (log->truncate.fetched == 0) {
+        return UINT64_MAX;
+    }
+    return larger(log->truncate.fetched,
+                  leave(log, UINT64_MAX, LIMIT_LOG_HOLD_STREAM, STREAM_SEGMENTS));
 }
 
 static uint64_t lowest_match(const struct raftlog *log)
@@ -113,20 +115,24 @@ void truncate_turn(struct raftlog *log)
 {
     struct truncate *truncate = &log->truncate;
     uint64_t first = store_get_anchor(log->store)->index + 1;
-    uint64_t fetched = leave_fetched(log);
-    uint64_t recent = leave_recent(log);
-    uint64_t kept = store_last_index(log->store) - recent;
+    uint64_t recent;
+    uint64_t kept;
     uint64_t upto;
 
     if (install_pauses(log)) {
         return;
     }
     if (log->role == RAFTLOG_LEADER) {
-        truncate_heard(log, lower(leave_lacking(log), fetched));
+        truncate_heard(log, lower(leave_lacking(log), leave_fetched(log)));
     }
     upto = lower(lower(truncate->may_go, core_stored(log)),
                  lower(truncate->durable, log->applied));
-    upto = lower(upto, lower(fetched, recent));
+    if (upto < first) {
+        return;
+    }
+    recent = leave_recent(log);
+    kept = store_last_index(log->store) - recent;
+    upto = lower(upto, lower(leave_fetched(log), recent));
     if (upto >= first + kept / STEP_PART) {
         drop_prefix(log, upto);
     }

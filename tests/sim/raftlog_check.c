@@ -334,10 +334,7 @@ static const char *check_completeness(struct raftlog_check *check, uint32_t memb
 static const char *check_role(struct raftlog_check *check, uint32_t member,
                               const struct raftlog *log)
 {
-    struct raftlog_status status;
-
-    raftlog_get_status(log, &status);
-    return status.needs_state == 0 || status.role == RAFTLOG_FOLLOWER
+    return log->role == RAFTLOG_FOLLOWER || install_needs(log) == 0
                ? NULL
                : fail(check, "member %u asks for votes though it needs a state", member);
 }

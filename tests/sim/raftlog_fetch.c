@@ -1,5 +1,6 @@
 #include "tests/sim/raftlog_fetch.h"
 
+#include "raftlog/core.h"
 #include "tests/sim/raftlog_group.h"
 #include "tests/sim/sim_net.h"
 
@@ -12,19 +13,11 @@ static uint64_t some_time(struct raftlog_group *group)
            sim_rng_between(&group->rng, PAUSE_LOW, PAUSE_HIGH);
 }
 
-static uint64_t needs(const struct raftlog_member *member)
-{
-    struct raftlog_status status;
-
-    raftlog_get_status(member->log, &status);
-    return status.needs_state;
-}
-
 static bool may_give(const struct raftlog_member *source,
                      const struct raftlog_member *member, uint64_t at_least)
 {
     return source != member && source->log != NULL && source->applied.index >= at_least &&
-           needs(source) == 0;
+           install_needs(source->log) == 0;
 }
 
 /* The leader as the member knows it, else any that has enough; NULL: nobody has. */
@@ -113,7 +106,7 @@ static void on_fetched(void *owner, uint64_t number)
         return; /* the copy went with it */
     }
     end_hold(source, fetch->from_life);
-    needed = needs(member);
+    needed = install_needs(member->log);
     sim_world_note(group->world, needed);
     if (needed > 0 && fetch->copy.index >= needed &&
         fetch->copy.index >= member->applied.index) {
@@ -124,7 +117,7 @@ static void on_fetched(void *owner, uint64_t number)
 void raftlog_fetch_turn(struct raftlog_member *member)
 {
     struct raftlog_fetch *fetch = &member->fetch;
-    uint64_t needed = needs(member);
+    uint64_t needed = install_needs(member->log);
     struct raftlog_member *source;
     struct raftlog_status status;
 
