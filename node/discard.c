@@ -18,7 +18,7 @@ void discards_init(struct discards *discards, struct env *env)
 
 void discard_files(struct disk *disk, const char *path)
 {
-    static const char *const endings[] = {"", "-wal", "-shm", "-journal"};
+    static const char *const endings[] = {"", "-wal", "-shm", "-journal", "-damaged"};
 
     for (size_t i = 0; i < ARRAY_LEN(endings); i++) {
         char *file = mem_printf("%s%s", path, endings[i]);

@@ -10,6 +10,10 @@ void diverge_init(struct diverge *d, const struct membership *members)
     *d = (struct diverge){.members = members};
 }
 
+static const char remedy[] =
+    "find out which members agree; on one that does not: stop it, remove state-*.db from "
+    "its data directory and start it: it fetches the state from another member";
+
 static void judge(struct diverge *d, size_t place, struct diverge_point theirs)
 {
     const struct diverge_point *own = &d->ring[theirs.index % DIVERGE_RING];
@@ -24,7 +28,8 @@ static void judge(struct diverge *d, size_t place, struct diverge_point theirs)
                   LOG_HEX("member", d->members->items[place].id),
                   LOG_UINT("index", theirs.index), LOG_HEX("own_hash", own->hash),
                   LOG_HEX("its_hash", theirs.hash),
-                  LOG_TEXT("serving", diverge_stops(d) ? "stopped" : "goes on"));
+                  LOG_TEXT("serving", diverge_stops(d) ? "stopped" : "goes on"),
+                  LOG_TEXT("remedy", diverge_stops(d) ? remedy : ""));
     }
 }
 
@@ -64,8 +69,11 @@ void diverge_rotten(struct diverge *d)
 {
     if (!d->rotten) {
         log_error("the rows on disk do not add up to the state hash: the database is "
-                  "damaged; re-seed this member",
-                  LOG_UINT("index", d->applied));
+                  "damaged",
+                  LOG_UINT("index", d->applied),
+                  LOG_TEXT("remedy", d->members->n > 1
+                                         ? "the state is fetched from another member"
+                                         : "restore the data directory from a copy"));
     }
     d->rotten = true;
 }

@@ -111,9 +111,14 @@ static uint64_t need_of(const struct node *node)
 void reseed_continue(struct node *node, uint64_t now_ms)
 {
     struct reseed *reseed = &node->reseed;
+    const struct fetch_need need = {
+        .index = need_of(node),
+        .leader = node->status.leader,
+        .urgent = !node->served,
+    };
 
     state_server_continue(&reseed->server, now_ms);
-    state_fetch_continue(&reseed->fetch, need_of(node), node->status.leader, now_ms);
+    state_fetch_continue(&reseed->fetch, &need, now_ms);
 }
 
 bool reseed_describe(const struct node *node, char *text, size_t text_size)

@@ -195,8 +195,9 @@ static const struct stream_events events = {
 
 /* The source stays while it does not fail too often; then it is the leader's turn, then
  * that of the others, one after the other. */
-static const struct member *choose(struct state_fetch *fetch, uint64_t leader)
+static const struct member *choose(struct state_fetch *fetch)
 {
+    uint64_t leader = fetch->need.leader;
     const struct membership *members = fetch->options.self->members;
     const struct member *chosen = membership_find(members, fetch->source);
 
@@ -215,9 +216,9 @@ static const struct member *choose(struct state_fetch *fetch, uint64_t leader)
     return &members->items[fetch->next];
 }
 
-static void dial(struct state_fetch *fetch, uint64_t leader, uint64_t now_ms)
+static void dial(struct state_fetch *fetch, uint64_t now_ms)
 {
-    const struct member *source = choose(fetch, leader);
+    const struct member *source = choose(fetch);
     const struct config_urls *urls = source->peer_urls;
 
     fetch->source = source->id;
@@ -235,7 +236,7 @@ static void ask(struct state_fetch *fetch, uint64_t now_ms)
     struct buf frame = BUF_INIT(LIMIT_STATE_REQUEST);
 
     state_sink_resume(&fetch->sink);
-    request.at_least = fetch->need;
+    request.at_least = fetch->need.index;
     request.copy = fetch->begin.copy;
     request.offset = state_sink_offset(&fetch->sink);
     CHECK(link_encode(&frame, LINK_STATE_REQUEST, &request.base) == 0);
@@ -300,11 +301,11 @@ static int judge_begin(struct state_fetch *fetch, const Kvd__Peer__StateBegin *b
     if (begin->refusal[0] != '\0') {
         return err_set(err, ERR_REFUSED, "%s", begin->refusal);
     }
-    if (begin->copy == 0 || begin->size == 0 || begin->index < fetch->need) {
+    if (begin->copy == 0 || begin->size == 0 || begin->index < fetch->need.index) {
         return err_set(err, ERR_CORRUPT,
                        "%" PRIu64 " bytes as of index %" PRIu64
                        " were offered, where %" PRIu64 " is needed",
-                       begin->size, begin->index, fetch->need);
+                       begin->size, begin->index, fetch->need.index);
     }
     if (begin->log_term < begin->term || begin->log_term > INT64_MAX) {
         return err_set(err, ERR_CORRUPT,
@@ -419,12 +420,13 @@ static void on_worked(struct env_job *job)
     fetch->working = false;
 }
 
-static void start_job(struct state_fetch *fetch, void (*run)(struct env_job *job))
+static void start_job(struct state_fetch *fetch, enum env_lane lane,
+                      void (*run)(struct env_job *job))
 {
     fetch->job = (struct env_job){.run = run, .done = on_worked};
     fetch->rc = 0;
     fetch->working = true;
-    env_submit(fetch->options.env, ENV_LANE_BULK, &fetch->job);
+    env_submit(fetch->options.env, lane, &fetch->job);
 }
 
 /* What came goes to the job, and the next bytes into the buffer that it is through with.
@@ -439,7 +441,7 @@ static void hand_over(struct state_fetch *fetch)
         fetch->paused = false;
         net_of(fetch)->ops->pause(fetch->stream, false);
     }
-    start_job(fetch, run_take);
+    start_job(fetch, ENV_LANE_BULK, run_take);
 }
 
 static void start_loading(struct state_fetch *fetch, uint64_t now_ms);
@@ -482,7 +484,7 @@ static void fetch_bytes(struct state_fetch *fetch, uint64_t now_ms)
     }
 }
 
-/* ---- loading, on the bulk lane ---- */
+/* ---- loading, on the bulk lane, or the work lane when it is urgent ---- */
 
 static int check_loaded(const struct state_fetch *fetch, const struct kv *fresh,
                         struct err *err)
@@ -525,7 +527,7 @@ static void start_loading(struct state_fetch *fetch, uint64_t now_ms)
     fetch_move(fetch, FETCH_LOADING);
     fetch->loading_ms = now_ms;
     fetch->due_ms = UINT64_MAX;
-    start_job(fetch, run_load);
+    start_job(fetch, fetch->need.urgent ? ENV_LANE_WORK : ENV_LANE_BULK, run_load);
 }
 
 static void loaded(struct state_fetch *fetch, uint64_t now_ms)
@@ -568,7 +570,7 @@ static void stop(struct state_fetch *fetch)
 
 static bool is_stale(const struct state_fetch *fetch)
 {
-    return fetch->path != NULL && fetch->begin.index < fetch->need;
+    return fetch->path != NULL && fetch->begin.index < fetch->need.index;
 }
 
 /* Takes the steps that what came allows; ends what is late or broken. */
@@ -595,20 +597,21 @@ static void advance(struct state_fetch *fetch, uint64_t now_ms)
     }
 }
 
-void state_fetch_continue(struct state_fetch *fetch, uint64_t need, uint64_t leader,
+void state_fetch_continue(struct state_fetch *fetch, const struct fetch_need *need,
                           uint64_t now_ms)
 {
-    fetch->need = need;
+    fetch->need = *need;
     if (fetch->working) {
         return;
     }
-    if (need == 0 || is_stale(fetch)) {
+    if (need->index == 0 || is_stale(fetch)) {
         stop(fetch);
     }
     if (fetch->state == FETCH_LOADING) {
         loaded(fetch, now_ms);
-    } else if (fetch->state == FETCH_IDLE && need != 0 && now_ms >= fetch->due_ms) {
-        dial(fetch, leader, now_ms);
+    } else if (fetch->state == FETCH_IDLE && need->index != 0 &&
+               now_ms >= fetch->due_ms) {
+        dial(fetch, now_ms);
     } else {
         advance(fetch, now_ms);
     }
@@ -616,7 +619,7 @@ void state_fetch_continue(struct state_fetch *fetch, uint64_t need, uint64_t lea
 
 uint64_t state_fetch_deadline_ms(const struct state_fetch *fetch)
 {
-    return fetch->need == 0 || fetch->working || fetch->state == FETCH_READY
+    return fetch->need.index == 0 || fetch->working || fetch->state == FETCH_READY
                ? UINT64_MAX
                : fetch->due_ms;
 }

@@ -36,6 +36,14 @@ enum fetch_state {
     FETCH_NSTATES,
 };
 
+/* What is lacking, as the owner knows it. */
+struct fetch_need {
+    uint64_t
+        index; /* a state as of this index or later; 0: none, what was begun is dropped */
+    uint64_t leader; /* who is asked first; 0: nobody knows */
+    bool urgent;     /* nobody is served meanwhile, so there is nobody to step back for */
+};
+
 struct state_fetch_options {
     struct env *env;
     const struct hello_self *self; /* must outlive the fetch, as all below */
@@ -63,8 +71,8 @@ struct fetch_begin {
 struct state_fetch {
     struct state_fetch_options options;
     enum fetch_state state; /* private, as all below */
-    uint64_t need;          /* a state as of this index or later; 0: none */
-    uint64_t due_ms;        /* idle: dial then; else give up then */
+    struct fetch_need need;
+    uint64_t due_ms; /* idle: dial then; else give up then */
     uint32_t backoff_ms;
     uint64_t source;   /* the member it comes from; 0: none yet */
     size_t next;       /* place of the member that is asked next */
@@ -94,9 +102,8 @@ struct state_fetch {
 void state_fetch_init(struct state_fetch *fetch,
                       const struct state_fetch_options *options);
 
-/* Once a turn. need: a state as of this index or later is needed, 0: none (what was begun
- * is dropped); leader: who is asked first, 0: nobody knows. */
-void state_fetch_continue(struct state_fetch *fetch, uint64_t need, uint64_t leader,
+/* Once a turn. */
+void state_fetch_continue(struct state_fetch *fetch, const struct fetch_need *need,
                           uint64_t now_ms);
 uint64_t state_fetch_deadline_ms(const struct state_fetch *fetch);
 

@@ -1,11 +1,12 @@
 /* Bytes of a stream become a file.
  *
  * Happy path: frames are taken one by one, each checked by its CRC; a chunk must begin
- * where the one before ended, is added to the checksum of the whole and written; the file
- * is synced every LIMIT_STATE_UNSYNCED bytes, so that the log on the same disk never
- * waits for much; the end brings the sender's checksum, and when that is ours, the rest
- * is synced and the file is whole. What can fail: bytes that are not a frame, chunks that
- * overlap or leave a gap, too many, too few, another checksum; the disk. */
+ * where the one before ended, is added to the checksum of the whole and written; every
+ * LIMIT_STATE_UNSYNCED bytes we wait until the disk has them, so that syncs of the log,
+ * here or of another member on the same disk, never wait for much; the end brings the
+ * sender's checksum, and when that is ours, the file is synced and whole. What can fail:
+ * bytes that are not a frame, chunks that overlap or leave a gap, too many, too few,
+ * another checksum; the disk. */
 #include "node/state_sink.h"
 
 #include <errno.h>
@@ -67,11 +68,19 @@ void state_sink_resume(struct state_sink *sink)
     buf_clear(&sink->in);
 }
 
+static int sink_write_out(struct state_sink *sink, struct err *err)
+{
+    int rc = sink->disk->ops->write_out(sink->file, sink->written_out,
+                                        (size_t)(sink->offset - sink->written_out));
+
+    sink->written_out = sink->offset;
+    return rc < 0 ? smallfile_error(err, rc, "write", sink->path) : 0;
+}
+
 static int sink_sync(struct state_sink *sink, struct err *err)
 {
     int rc = sink->disk->ops->sync(sink->file);
 
-    sink->unsynced = 0;
     return rc < 0 ? smallfile_error(err, rc, "sync", sink->path) : 0;
 }
 
@@ -109,8 +118,9 @@ static int take_chunk(struct state_sink *sink, const Kvd__Peer__StateChunk *chun
     }
     digest_add(sink->digest, chunk->data.data, chunk->data.len);
     sink->offset += chunk->data.len;
-    sink->unsynced += chunk->data.len;
-    return sink->unsynced >= LIMIT_STATE_UNSYNCED ? sink_sync(sink, err) : 0;
+    return sink->offset - sink->written_out >= LIMIT_STATE_UNSYNCED
+               ? sink_write_out(sink, err)
+               : 0;
 }
 
 static int take_end(struct state_sink *sink, const Kvd__Peer__StateEnd *end,

@@ -19,11 +19,11 @@ struct state_sink {
     struct digest *digest;
     struct buf in; /* of the stream: the begin of a frame that is not complete */
     struct arena arena;
-    uint64_t size;     /* of the file when it is whole */
-    uint64_t offset;   /* written */
-    uint64_t unsynced; /* of them, not on disk yet */
-    bool whole;        /* the end came, the checksum is right, all is on disk */
-    bool spoiled;      /* what was written is not what was sent */
+    uint64_t size;        /* of the file when it is whole */
+    uint64_t offset;      /* written */
+    uint64_t written_out; /* of them, to the disk itself */
+    bool whole;           /* the end came, the checksum is right, all is on disk */
+    bool spoiled;         /* what was written is not what was sent */
 };
 
 /* Makes the file anew. ERR_FULL: the disk has no room for it; ERR_IO. dir: where it is.

@@ -88,6 +88,17 @@ static int posix_sync(struct disk_file *file)
     return rc < 0 ? -errno : 0;
 }
 
+static int posix_write_out(struct disk_file *file, uint64_t offset, size_t len)
+{
+    int rc;
+
+    do {
+        rc = sync_file_range(file->fd, (off_t)offset, (off_t)len,
+                             SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
+    } while (rc < 0 && errno == EINTR);
+    return rc < 0 ? -errno : 0;
+}
+
 static int posix_truncate(struct disk_file *file, uint64_t size)
 {
     int rc;
@@ -230,6 +241,7 @@ struct disk *disk_posix(void)
         .read = posix_read,
         .write = posix_write,
         .sync = posix_sync,
+        .write_out = posix_write_out,
         .truncate = posix_truncate,
         .allocate = posix_allocate,
         .size = posix_size,

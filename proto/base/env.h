@@ -52,6 +52,9 @@ struct disk_ops {
     ssize_t (*write)(struct disk_file *file, const void *bytes, size_t len,
                      uint64_t offset);
     int (*sync)(struct disk_file *file); /* fdatasync */
+    /* Has the bytes of a range written and waits for that, without making them durable:
+     * a later sync then finds little left to do, and others' syncs do not wait for it. */
+    int (*write_out)(struct disk_file *file, uint64_t offset, size_t len);
     int (*truncate)(struct disk_file *file, uint64_t size);
     /* Reserves blocks for [0, size) and grows the file with zeros. */
     int (*allocate)(struct disk_file *file, uint64_t size);

@@ -94,16 +94,17 @@
 #define LIMIT_LOCK_WAKES      512     /* calls that wait for locks and look in one turn */
 
 /* A state on its way to another member. */
-#define LIMIT_STATE_STREAMS  4           /* members that fetch from one at a time */
-#define LIMIT_STATE_CHUNK    (512 * KIB) /* of the file in one frame */
-#define LIMIT_STATE_INPUT    (1 * MIB)   /* received; above this no more is read */
-#define LIMIT_STATE_UNSYNCED (32 * MIB)  /* written by the receiver, not on disk yet */
-#define LIMIT_STATE_REQUEST  (4 * KIB)   /* a request, and the answer to it */
-#define LIMIT_COPY_SLICE     (1 * MIB)   /* of the database, read at once */
-#define LIMIT_COPY_WAL       (2 * GIB)  /* proposals are held back above this meanwhile */
-#define LIMIT_COPY_IDLE_MS   60000      /* a copy stays after its last use */
-#define LIMIT_COPY_AGAIN_MS  5000       /* after one that failed */
-#define STATE_SPACE_RESERVE  (64 * MIB) /* free beside a copy, here and there */
+#define LIMIT_STATE_STREAMS 4           /* members that fetch from one at a time */
+#define LIMIT_STATE_CHUNK   (512 * KIB) /* of the file in one frame */
+#define LIMIT_STATE_INPUT   (1 * MIB)   /* received; above this no more is read */
+#define LIMIT_STATE_UNSYNCED                                                             \
+    (1 * MIB) /* written by the receiver, not on its way to disk */
+#define LIMIT_STATE_REQUEST (4 * KIB)  /* a request, and the answer to it */
+#define LIMIT_COPY_SLICE    (1 * MIB)  /* of the database, read at once */
+#define LIMIT_COPY_WAL      (2 * GIB)  /* proposals are held back above this meanwhile */
+#define LIMIT_COPY_IDLE_MS  60000      /* a copy stays after its last use */
+#define LIMIT_COPY_AGAIN_MS 5000       /* after one that failed */
+#define STATE_SPACE_RESERVE (64 * MIB) /* free beside a copy, here and there */
 
 /* The state machine. */
 #define LIMIT_WAL_BYTES      (128 * MIB) /* proposals are held back above this */
@@ -119,15 +120,15 @@
 #define LIMIT_COMPACT_WALK   2048      /* events that a slice of compaction looks at */
 #define LIMIT_COMPACT_SLICE  500       /* rows that a slice of compaction removes */
 #define LIMIT_COMPACT_ROUND                                                              \
-    (1024 * KIB)                  /* rows known to be superseded, not removed yet */
-#define LIMIT_LEASES_SORTED 65536 /* leases that are listed in order */
-#define LIMIT_LEASE_RECORDS 1024  /* in one row of the leases */
-#define LIMIT_LEASE_ROWS    32    /* such rows that a batch removes as old */
+    (1024 * KIB)                      /* rows known to be superseded, not removed yet */
+#define LIMIT_LEASES_SORTED 65536     /* leases that are listed in order */
+#define LIMIT_LEASE_RECORDS 1024      /* in one row of the leases */
+#define LIMIT_LEASE_ROWS    32        /* such rows that a batch removes as old */
 #define LIMIT_LOAD_ROWS     131072    /* of history, taken into the index at a time ... */
 #define LIMIT_LOAD_BYTES    (8 * MIB) /* ... or keys of so many bytes, and one more */
-#define LIMIT_RESCAN_LEASES 16    /* such rows that a step of the rescan reads */
-#define LIMIT_EXPIRE_WORK   256   /* leases and keys that an entry removes as due */
-#define LIMIT_RESCAN_SLICE  256   /* rows that a step of the rescan reads */
+#define LIMIT_RESCAN_LEASES 16        /* such rows that a step of the rescan reads */
+#define LIMIT_EXPIRE_WORK   256       /* leases and keys that an entry removes as due */
+#define LIMIT_RESCAN_SLICE  256       /* rows that a step of the rescan reads */
 
 /* Watches. */
 #define LIMIT_WATCH_RING       (16 * MIB)  /* recent events that all watches share */

@@ -192,6 +192,12 @@ static int sim_sync(struct disk_file *file)
     return rc;
 }
 
+/* What a crash leaves of it is drawn as for any other unsynced bytes. */
+static int sim_write_out(struct disk_file *file, uint64_t offset, size_t len)
+{
+    return file_gate(file);
+}
+
 static int sim_truncate(struct disk_file *file, uint64_t size)
 {
     int rc = file_gate(file);
@@ -371,6 +377,7 @@ struct sim_disk *sim_disk_new(uint64_t seed)
         .read = sim_read,
         .write = sim_write,
         .sync = sim_sync,
+        .write_out = sim_write_out,
         .truncate = sim_truncate,
         .allocate = sim_allocate,
         .size = sim_size,
