@@ -3,6 +3,10 @@
 cut_power() is the loss of power as the disk sees it: what was synced stays, what was only
 written is gone (FS_IOC_SHUTDOWN without flushing the journal). The journal commits only every
 five minutes by itself, so that a write that nobody synced really is lost.
+
+Whoever used the disk must have been stopped before: when a sync meets the shutdown, ext4 may say
+that it succeeded although the blocks (fallocated ones that were written for the first time) are
+lost, and no program hears that from a machine without power.
 """
 
 import fcntl

@@ -14,6 +14,8 @@ class PowerCut(Fault):
         self.chosen = self.victims(self.count(len(self.order)))
         self.words = "power cut of " + named(self.chosen)
         for member in self.chosen:
+            member.freeze()
+        for member in self.chosen:
             member.disk.cut_power()
         for member in self.chosen:
             member.kill()

@@ -6,11 +6,13 @@ import os
 import signal
 import sqlite3
 import subprocess
+import time
 
 import world
 from disk import Disk
 
 PAGE_SECONDS = 2
+FREEZE_SECONDS = 5
 FAKETIME = glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")
 STATE_COLUMNS = ("applied_index", "applied_term", "cluster_ms", "revision", "compact_revision",
                  "seq", "state_sum", "lease_sum")
@@ -129,6 +131,28 @@ class Member:
         if self.running():
             os.kill(self.process.pid, signal.SIGCONT)
         self.paused = False
+
+    def freeze(self):
+        """None of its threads runs its own code any more when this returns; one that is in a
+        system call stops before it learns what became of it."""
+        if not self.running():
+            return
+        self.pause()
+        deadline = time.monotonic() + FREEZE_SECONDS
+        while not self.thread_states() <= {"T", "D", "Z", "X"}:
+            if time.monotonic() > deadline:
+                raise RuntimeError("%s does not stop: %s" % (self.name, self.thread_states()))
+            time.sleep(0.001)
+
+    def thread_states(self):
+        states = set()
+        for path in glob.glob("/proc/%d/task/*/stat" % self.process.pid):
+            try:
+                with open(path, encoding="ascii", errors="replace") as stat:
+                    states.add(stat.read().rsplit(") ", 1)[1][0])
+            except OSError:
+                continue  # that thread has ended
+        return states
 
     def page(self, path, seconds=PAGE_SECONDS):
         """Status and text of a page of its own; (0, why) when there is no answer."""
