@@ -179,6 +179,14 @@ void checkpoint_step(struct kv *kv)
     }
 }
 
+bool checkpoint_whole(struct kv *kv)
+{
+    int frames = 0;
+    int moved = 0;
+
+    return passive(kv->db.conn, &frames, &moved) == SQLITE_OK && moved == frames;
+}
+
 static int frames_left(const struct kv *kv)
 {
     int left = kv->db.wal_frames - kv->checkpoint.frames_moved;

@@ -41,6 +41,11 @@ void checkpoint_close(struct kv *kv);
 /* Starts one when the WAL is long, finishes one that ran. Not inside a batch. */
 void checkpoint_step(struct kv *kv);
 
+/* At open, when nothing was written yet: brings what an earlier run left in the WAL into
+ * the database file. False: not all of it can be: another process reads, or the disk has
+ * no room. */
+bool checkpoint_whole(struct kv *kv);
+
 /* Brings all of the WAL into the database file, which then stays as it is until
  * checkpoint_release. False: not yet, call again in a later turn. Not inside a batch. */
 bool checkpoint_hold(struct kv *kv);

@@ -26,6 +26,7 @@
 #include "kv/load.h"
 #include "kv/schema.h"
 #include "kv/state.h"
+#include "kv/tree.h"
 
 /* ---- the end of following the log ---- */
 
@@ -154,7 +155,8 @@ static int open_parts(struct kv *kv, bool is_copy, struct err *err)
     if ((rc = is_copy ? open_copy(kv, err) : open_own(kv, err)) != 0 ||
         (rc = meta_load(&kv->db, &kv->meta, err)) != 0 ||
         (rc = load_state(kv, err)) != 0 ||
-        (rc = checkpoint_open(kv, kv->path, disk->sqlite_vfs, err)) != 0) {
+        (rc = checkpoint_open(kv, kv->path, disk->sqlite_vfs, err)) != 0 ||
+        (rc = tree_check(kv, err)) != 0) {
         return rc;
     }
     durable_reserve(&kv->durable, disk);
