@@ -296,5 +296,9 @@ void kv_apply(struct kv *kv, const struct kv_entry *entry,
         kv->meta.cluster_ms = entry->cluster_ms;
     }
     lease_expire(kv);
+    if (kv->loses_next && entry->payload.len > 0) {
+        kv->loses_next = false;
+        return;
+    }
     apply_payload(kv, entry->payload, waiters);
 }

@@ -61,7 +61,10 @@ void kv_replace(struct kv *kv, struct kv *fresh)
     take_state(kv, fresh);
     take_state(fresh, &old);
     keep_counts(kv, fresh);
-    watches_replaced(kv, fresh->meta.revision);
+    if (!(kv->plants & KV_PLANT_WATCH_STAYS)) {
+        watches_replaced(kv, fresh->meta.revision);
+    }
+    kv->loses_next = kv->plants & KV_PLANT_COPY_BEHIND;
     /* Its file has no future. */
     db_abandon(&fresh->db);
 }

@@ -28,6 +28,7 @@ struct kv {
     bool rests;    /* see kv_rest */
     bool pinned;   /* in a read transaction: see history_unpin */
     unsigned plants;
+    bool loses_next;      /* an entry, by KV_PLANT_COPY_BEHIND */
     size_t lock_steps;    /* see kv_set_lock_steps */
     int64_t wall_ms;      /* of the entry being applied; for people */
     struct arena command; /* the command being applied */

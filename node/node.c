@@ -392,6 +392,11 @@ void node_set_lock_steps(struct node *node, size_t steps)
     kv_set_lock_steps(node->kv, steps);
 }
 
+void node_set_state_chunk(struct node *node, size_t bytes)
+{
+    state_server_set_chunk(&node->reseed.server, bytes);
+}
+
 /* ---- the end ---- */
 
 bool node_stopped(const struct node *node)

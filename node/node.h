@@ -46,8 +46,9 @@ void node_close(struct node *node);
 /* Planted bugs, for tests only: see raftlog_set_plants and kv_set_plants. */
 void node_set_plants(struct node *node, unsigned log_plants, unsigned kv_plants);
 
-/* For tests only: see watch_set_ring, kv_set_lock_steps. */
+/* For tests only: see watch_set_ring, kv_set_lock_steps, state_server_set_chunk. */
 void node_set_watch_ring(struct node *node, size_t bytes);
 void node_set_lock_steps(struct node *node, size_t steps);
+void node_set_state_chunk(struct node *node, size_t bytes);
 
 #endif

@@ -88,9 +88,16 @@ void state_server_init(struct state_server *server,
     *server = (struct state_server){
         .options = *options,
         .refilled_ns = env_mono_ns(options->env),
+        .chunk = LIMIT_STATE_CHUNK,
     };
     list_init(&server->streams);
     arena_init(&server->arena, LIMIT_PEER_FRAME);
+}
+
+void state_server_set_chunk(struct state_server *server, size_t bytes)
+{
+    CHECK(bytes > 0 && bytes <= LIMIT_STATE_CHUNK);
+    server->chunk = bytes;
 }
 
 /* ---- events: only noted ---- */
@@ -322,7 +329,9 @@ static void on_chunk(struct env_job *job)
 
 static void start_chunk(struct serving *serving, uint64_t len)
 {
-    serving->n_bytes = len < LIMIT_STATE_CHUNK ? (size_t)len : (size_t)LIMIT_STATE_CHUNK;
+    size_t chunk = serving->server->chunk;
+
+    serving->n_bytes = len < chunk ? (size_t)len : chunk;
     serving->job = (struct env_job){.run = run_chunk, .done = on_chunk};
     serving->working = true;
     env_submit(env_of(serving), ENV_LANE_BULK, &serving->job);

@@ -30,10 +30,14 @@ struct state_server {
     int64_t allowance; /* bytes that may be sent now; below 0: later */
     uint64_t refilled_ns;
     struct arena arena; /* of one request */
+    size_t chunk;       /* bytes of the file in one frame */
 };
 
 void state_server_init(struct state_server *server,
                        const struct state_server_options *options);
+
+/* For tests: not LIMIT_STATE_CHUNK, but less. */
+void state_server_set_chunk(struct state_server *server, size_t bytes);
 
 /* Takes over a connection whose hellos were exchanged; more: bytes that came with them.
  */

@@ -37,7 +37,8 @@ PLANTS = {
     "node": ("ack-before-fsync", "read-without-round", "apply-beyond-stored",
              "applied-outside-txn", "watch-loses", "watch-repeats", "progress-ahead",
              "old-prev-kv", "lease-early", "ttl-restarts", "early-renewal", "dead-waiter",
-             "out-of-line", "old-fence", "any-of-token", "search-order"),
+             "out-of-line", "old-fence", "any-of-token", "search-order",
+             "copy-behind", "watch-stays", "install-not-durable"),
 }
 PLANT_SEEDS = "2000"
 

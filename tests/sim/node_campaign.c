@@ -17,6 +17,7 @@ static const struct {
     unsigned log_plants;
     unsigned kv_plants;
     enum services_mix mix; /* of who meets the bug */
+    bool forgets_sync;     /* see sim_disk_forget_sync */
 } plants[] = {
     {"ack-before-fsync", RAFTLOG_PLANT_ACK_BEFORE_FSYNC, 0},
     {"read-without-round", RAFTLOG_PLANT_READ_WITHOUT_ROUND, 0},
@@ -34,6 +35,9 @@ static const struct {
     {"old-fence", 0, KV_PLANT_OLD_FENCE, MIX_LOCKS},
     {"any-of-token", 0, KV_PLANT_ANY_OF_TOKEN, MIX_LOCKS},
     {"search-order", 0, KV_PLANT_SEARCH_ORDER, MIX_CIRCLES},
+    {"copy-behind", 0, KV_PLANT_COPY_BEHIND},
+    {"watch-stays", 0, KV_PLANT_WATCH_STAYS, MIX_WATCHES},
+    {"install-not-durable", 0, 0, MIX_ANY, true},
 };
 
 struct campaign {
@@ -97,6 +101,7 @@ static bool parse(struct campaign *campaign, int argc, char **argv)
                     campaign->options.log_plants = plants[i].log_plants;
                     campaign->options.kv_plants = plants[i].kv_plants;
                     campaign->options.mix = plants[i].mix;
+                    campaign->options.forgets_sync = plants[i].forgets_sync;
                 }
             }
             if (!campaign->planted) {

@@ -166,6 +166,12 @@ void node_member_start(struct node_member *member)
     member->doomed = false;
     member->cluster->starts++;
     member->needs_state = false;
+    if (member->cluster->forgets_sync) {
+        char *path = mem_printf("%s/CURRENT", member->config.data_dir);
+
+        sim_disk_forget_sync(member->disk, path);
+        free(path);
+    }
     if (node_open(&member->node, &member->config, sim_host_env(member->host), &err) !=
         0) {
         member->node = NULL;
@@ -180,6 +186,9 @@ void node_member_start(struct node_member *member)
                     member->cluster->kv_plants);
     node_set_watch_ring(member->node, member->cluster->watch_ring);
     node_set_lock_steps(member->node, member->cluster->lock_steps);
+    if (member->cluster->state_chunk > 0) {
+        node_set_state_chunk(member->node, member->cluster->state_chunk);
+    }
     sim_host_run(member->host, &program, member);
 }
 
@@ -363,6 +372,13 @@ void node_cluster_shorten_logs(struct node_cluster *cluster, uint64_t count,
         cluster->members[i].config.snapshot_count = count;
         cluster->members[i].config.catchup_entries = keep;
         cluster->members[i].config.hold_entries = hold;
+    }
+}
+
+void node_cluster_slow_streams(struct node_cluster *cluster, uint64_t rate)
+{
+    for (uint32_t i = 0; i < cluster->n_members; i++) {
+        cluster->members[i].config.state_rate = rate;
     }
 }
 

@@ -38,6 +38,8 @@ struct node_cluster {
     unsigned kv_plants;  /* see kv_set_plants */
     size_t watch_ring;   /* bytes; see watch_set_ring */
     size_t lock_steps;   /* see kv_set_lock_steps */
+    size_t state_chunk;  /* bytes; see state_server_set_chunk; 0: as it is */
+    bool forgets_sync;   /* a planted bug: see sim_disk_forget_sync */
     uint64_t drift_ppm;  /* no member's clock gains or loses more */
     struct cluster_track track;
     uint64_t starts;
@@ -61,6 +63,9 @@ void node_cluster_close(struct node_cluster *cluster);
  * the state; keep so many, and so many for a member that lacks them. */
 void node_cluster_shorten_logs(struct node_cluster *cluster, uint64_t count,
                                uint64_t keep, uint64_t hold);
+
+/* Before the members are started: states are streamed so slowly, in bytes a second. */
+void node_cluster_slow_streams(struct node_cluster *cluster, uint64_t rate);
 
 /* Reads and writes that end early, at this chance in a million. */
 void node_cluster_shorten_io(struct node_cluster *cluster, uint32_t per_million);

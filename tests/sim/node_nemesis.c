@@ -149,6 +149,31 @@ static void leave_for_long(struct nemesis *nemesis, struct node_member *member)
                  on_restart, nemesis, member->number - 1);
 }
 
+/* Cut off from the other members, and not from clients. */
+static void cut_off(struct nemesis *nemesis, uint32_t member, bool cut)
+{
+    struct sim_net *net = sim_world_net(nemesis->world);
+
+    for (uint32_t other = 1; other <= nemesis->cluster->n_members; other++) {
+        sim_net_cut(net, other, member, cut && other != member);
+        sim_net_cut(net, member, other, cut && other != member);
+    }
+}
+
+static void on_lag_end(void *owner, uint64_t number)
+{
+    cut_off(owner, (uint32_t)number + 1, false);
+}
+
+static void fall_behind(struct nemesis *nemesis, const struct node_member *member)
+{
+    cut_off(nemesis, member->number, true);
+    sim_world_at(nemesis->world,
+                 sim_world_now(nemesis->world) +
+                     sim_rng_between(&nemesis->rng, SIM_S, 6 * SIM_S),
+                 on_lag_end, nemesis, member->number - 1);
+}
+
 static void harm_state(struct nemesis *nemesis, struct node_member *member, bool rot)
 {
     if (member->node != NULL) {
@@ -172,13 +197,14 @@ static void on_stage(void *owner, uint64_t number)
     if (nemesis->over || !member->needs_state) {
         return;
     }
-    if (dice < 35) {
+    if (dice < 25) {
         kill_member(nemesis, member);
-    } else if (dice < 65) {
+    } else if (dice < 50) {
         kill_member(nemesis, victim(nemesis));
     } else if (dice < 80) {
-        sim_net_reset(sim_world_net(nemesis->world), member->number,
-                      victim(nemesis)->number);
+        for (uint32_t other = 1; other <= nemesis->cluster->n_members; other++) {
+            sim_net_reset(sim_world_net(nemesis->world), member->number, other);
+        }
     } else {
         sim_net_cut(sim_world_net(nemesis->world), victim(nemesis)->number,
                     member->number, true);
@@ -270,6 +296,9 @@ static void strike(struct nemesis *nemesis, enum nemesis_fault fault)
     case FAULT_AWAY:
         leave_for_long(nemesis, member);
         return;
+    case FAULT_LAG:
+        fall_behind(nemesis, member);
+        return;
     case FAULT_LOSE_STATE:
     case FAULT_ROT:
         harm_state(nemesis, member, fault == FAULT_ROT);
@@ -327,6 +356,9 @@ void nemesis_draw(struct nemesis *nemesis)
         bool used = sim_rng_chance(&nemesis->rng, 600000);
 
         nemesis->weights[i] = used ? (uint32_t)sim_rng_between(&nemesis->rng, 1, 10) : 0;
+    }
+    if (nemesis->mix == MIX_WATCHES) {
+        nemesis->weights[FAULT_LAG] = 20;
     }
     nemesis->weights[FAULT_HEAL] = (uint32_t)sim_rng_between(&nemesis->rng, 5, 30);
     nemesis->pause_max = sim_rng_between(&nemesis->rng, 100 * SIM_MS, 3 * SIM_S);

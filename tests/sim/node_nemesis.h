@@ -21,6 +21,7 @@ enum nemesis_fault {
     FAULT_DISK_ERROR,
     FAULT_FULL_DISK,
     FAULT_AWAY,
+    FAULT_LAG,
     FAULT_LOSE_STATE,
     FAULT_ROT,
     FAULT_SLOW_NET,
@@ -33,12 +34,13 @@ struct nemesis {
     struct node_cluster *cluster;
     struct services *services;
     struct sim_rng rng;
+    enum services_mix mix;
     uint32_t weights[FAULT_NFAULTS]; /* private, as all below */
     uint64_t pause_max;              /* between two faults */
     bool over;
 };
 
-/* The fields up to rng are set. Before the members are started. */
+/* The fields up to mix are set. Before the members are started. */
 void nemesis_draw(struct nemesis *nemesis);
 
 /* From a moment after they were started on. */

@@ -308,10 +308,18 @@ static void draw_limits(struct run *run)
 {
     struct node_cluster *cluster = &run->cluster;
 
+    uint64_t most = run->options->mix == MIX_WATCHES ? 20 : 100;
+
+    if (most < 100 || sim_rng_chance(&run->rng, 700000)) {
+        node_cluster_shorten_logs(cluster, sim_rng_between(&run->rng, 1, most),
+                                  sim_rng_between(&run->rng, 1, most),
+                                  sim_rng_between(&run->rng, 1, 2 * most));
+    }
     if (sim_rng_chance(&run->rng, 700000)) {
-        node_cluster_shorten_logs(cluster, sim_rng_between(&run->rng, 1, 100),
-                                  sim_rng_between(&run->rng, 1, 100),
-                                  sim_rng_between(&run->rng, 1, 200));
+        cluster->state_chunk = sim_rng_between(&run->rng, 2 * KIB, 64 * KIB);
+    }
+    if (sim_rng_chance(&run->rng, 500000)) {
+        node_cluster_slow_streams(cluster, sim_rng_between(&run->rng, 50 * KIB, 2 * MIB));
     }
     if (sim_rng_chance(&run->rng, 700000)) {
         cluster->watch_ring = KIB * sim_rng_between(&run->rng, 1, 32);
@@ -336,10 +344,12 @@ static void set_up(struct run *run)
     node_cluster_open(&run->cluster, run->world, members);
     run->cluster.log_plants = run->options->log_plants;
     run->cluster.kv_plants = run->options->kv_plants;
+    run->cluster.forgets_sync = run->options->forgets_sync;
     run->nemesis = (struct nemesis){.world = run->world,
                                     .cluster = &run->cluster,
                                     .services = &run->services,
-                                    .rng = sim_rng_split(&run->rng)};
+                                    .rng = sim_rng_split(&run->rng),
+                                    .mix = run->options->mix};
     nemesis_draw(&run->nemesis);
     draw_limits(run);
     for (uint32_t i = 0; i < members; i++) {

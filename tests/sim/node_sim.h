@@ -13,6 +13,7 @@ struct node_sim_options {
     uint64_t seconds;   /* simulated, with faults; then comes the healing */
     unsigned log_plants;
     unsigned kv_plants;
+    bool forgets_sync; /* see sim_disk_forget_sync */
     enum services_mix mix;
     bool verbose;
 };

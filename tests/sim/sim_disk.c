@@ -32,6 +32,7 @@ struct sim_disk {
     uint64_t used;
     size_t n_handles;
     bool dead;
+    char *forgotten; /* see sim_disk_forget_sync */
 };
 
 struct disk_file {
@@ -314,7 +315,7 @@ static int sim_sync_dir(struct disk *disk, const char *path)
         rc = -ENOENT;
     }
     if (rc == 0) {
-        sim_names_sync(&sim->names, dir);
+        sim_names_sync(&sim->names, dir, sim->forgotten);
     }
     free(dir);
     return rc;
@@ -406,6 +407,7 @@ void sim_disk_free(struct sim_disk *sim)
     if (sim != NULL) {
         CHECK(sim->n_handles == 0);
         sim_names_close(&sim->names);
+        free(sim->forgotten);
         free(sim);
     }
 }
@@ -486,6 +488,12 @@ uint64_t sim_disk_file_size(const struct sim_disk *sim, const char *path)
 
     CHECK(inode != NULL && inode->content != NULL);
     return sim_file_size(inode->content);
+}
+
+void sim_disk_forget_sync(struct sim_disk *sim, const char *path)
+{
+    free(sim->forgotten);
+    sim->forgotten = path != NULL ? mem_strdup(path) : NULL;
 }
 
 void sim_disk_flip(struct sim_disk *sim, const char *path, uint64_t offset, uint8_t mask)

@@ -59,6 +59,10 @@ uint64_t sim_disk_used(const struct sim_disk *sim);
 /* Of a file that there is. */
 uint64_t sim_disk_file_size(const struct sim_disk *sim, const char *path);
 
+/* A planted bug: once a file of that name is durable, syncs of its directory forget what
+ * happens to the name. NULL: they do not. */
+void sim_disk_forget_sync(struct sim_disk *sim, const char *path);
+
 /* Bit rot in a file: the disk gives back another byte than was written. */
 void sim_disk_flip(struct sim_disk *sim, const char *path, uint64_t offset, uint8_t mask);
 

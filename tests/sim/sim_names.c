@@ -175,12 +175,20 @@ void sim_names_change(struct sim_names *names, const char *from, const char *pat
     apply(names, &names->seen, change);
 }
 
-void sim_names_sync(struct sim_names *names, const char *dir)
+static bool is_excepted(const struct sim_names *names, const char *path,
+                        const char *except)
+{
+    return except != NULL && strcmp(path, except) == 0 &&
+           table_find(&names->durable, path) != NULL;
+}
+
+void sim_names_sync(struct sim_names *names, const char *dir, const char *except)
 {
     size_t kept = 0;
 
     for (size_t i = 0; i < names->n_changes; i++) {
-        if (sim_names_is_in(names->changes[i].path, dir)) {
+        if (sim_names_is_in(names->changes[i].path, dir) &&
+            !is_excepted(names, names->changes[i].path, except)) {
             apply(names, &names->durable, &names->changes[i]);
             change_close(names, &names->changes[i]);
         } else {

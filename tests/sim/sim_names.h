@@ -54,8 +54,9 @@ void sim_names_change(struct sim_names *names, const char *from, const char *pat
 
 void sim_inode_drop(struct sim_names *names, struct sim_inode *inode);
 
-/* Makes the changes in one directory durable. */
-void sim_names_sync(struct sim_names *names, const char *dir);
+/* Makes the changes in one directory durable, but for those of a path that is durable
+ * already; except: NULL for none. */
+void sim_names_sync(struct sim_names *names, const char *dir, const char *except);
 
 /* Of each directory the first few changes are kept; what is seen is then what is durable.
  */
