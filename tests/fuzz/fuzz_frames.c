@@ -2,27 +2,10 @@
  * asked for; what was taken is encoded to a frame that is taken as the same message.
  * Frames that the input describes get the right length and checksum, so that damage
  * reaches the messages. */
-#include "base/crc.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "raftlog/link.h"
-#include "raftlog/little.h"
-#include "tests/fuzz/fuzz.h"
-
-static void add_frame(struct buf *out, uint8_t type, struct slice body)
-{
-    static const uint8_t zeros[4];
-    uint8_t header[LINK_HEADER_SIZE] = {0};
-    uint32_t crc;
-
-    little_put32(header, (uint32_t)body.len);
-    header[4] = type;
-    crc = crc32c(0, header, 8);
-    crc = crc32c(crc, zeros, sizeof(zeros));
-    little_put32(header + 8, crc32c(crc, body.ptr, body.len));
-    buf_append(out, header, sizeof(header));
-    buf_append(out, body.ptr, body.len);
-}
+#include "tests/fuzz/frame.h"
 
 static void check_same(const struct link_frame *frame)
 {
@@ -63,7 +46,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     while (fuzz_more(&in)) {
         uint8_t type = fuzz_byte(&in);
 
-        add_frame(&stream, type, fuzz_part(&in));
+        fuzz_add_frame(&stream, type, fuzz_part(&in));
     }
     while (rc == 1) {
         rc = link_next(&stream, &arena, &frame, &err);

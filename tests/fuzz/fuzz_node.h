@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "base/limits.h"
 #include "node/node_parts.h"
+#include "raftlog/link.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/sim/node_cluster.h"
 #include "tests/sim/sim_net.h"
@@ -111,6 +112,29 @@ static inline void fuzz_node_connect(struct fuzz_node *n, const char *address)
                                                          address, &events, n);
     fuzz_node_run(n, 10);
     CHECK(n->stream != NULL);
+}
+
+/* The second member's greeting to the first. */
+static inline void fuzz_hello(const struct fuzz_node *n, struct buf *out,
+                              uint32_t purpose)
+{
+    const struct membership *members = &n->cluster.members[0].node->members;
+    Kvd__Peer__Hello hello = KVD__PEER__HELLO__INIT;
+
+    hello.magic = LINK_MAGIC;
+    hello.version_min = LINK_VERSION_MIN;
+    hello.version_max = LINK_VERSION_MAX;
+    hello.cluster_id = members->cluster_id;
+    for (size_t i = 0; i < members->n; i++) {
+        if (strstr(members->items[i].peer_urls->items[0].text, "//10.0.0.2:") != NULL) {
+            hello.from = members->items[i].id;
+        }
+    }
+    hello.to = members->self;
+    hello.store_id = 77;
+    hello.epoch = 5;
+    hello.purpose = purpose;
+    CHECK(hello.from != 0 && link_encode(out, LINK_HELLO, &hello.base) == 0);
 }
 
 static inline void fuzz_node_write(struct fuzz_node *n, struct slice bytes)

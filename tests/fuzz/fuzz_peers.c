@@ -1,9 +1,8 @@
 /* A whole member of three and somebody at its peer port: any bytes, or a proper greeting
  * and then frames whose checksums are right and whose messages may make no sense. Nothing
  * ends the member: a link at most. */
-#include "base/crc.h"
 #include "raftlog/link.h"
-#include "raftlog/little.h"
+#include "tests/fuzz/frame.h"
 #include "tests/fuzz/fuzz_node.h"
 
 #define STEPS_MAX 100
@@ -12,40 +11,18 @@ static struct fuzz_node node;
 
 static void write_frame(uint8_t type, struct slice body)
 {
-    static const uint8_t zeros[4];
-    uint8_t header[LINK_HEADER_SIZE] = {0};
-    uint32_t crc;
+    struct buf out = BUF_INIT(MIB);
 
-    little_put32(header, (uint32_t)body.len);
-    header[4] = type;
-    crc = crc32c(0, header, 8);
-    crc = crc32c(crc, zeros, sizeof(zeros));
-    little_put32(header + 8, crc32c(crc, body.ptr, body.len));
-    fuzz_node_write(&node, slice_of(header, sizeof(header)));
-    fuzz_node_write(&node, body);
+    fuzz_add_frame(&out, type, body);
+    fuzz_node_write(&node, buf_slice(&out));
+    buf_close(&out);
 }
 
-/* As the second member. */
 static void greet(uint32_t purpose)
 {
-    const struct membership *members = &node.cluster.members[0].node->members;
-    Kvd__Peer__Hello hello = KVD__PEER__HELLO__INIT;
     struct buf out = BUF_INIT(LIMIT_PEER_HELLO);
 
-    hello.magic = LINK_MAGIC;
-    hello.version_min = LINK_VERSION_MIN;
-    hello.version_max = LINK_VERSION_MAX;
-    hello.cluster_id = members->cluster_id;
-    for (size_t i = 0; i < members->n; i++) {
-        if (members->items[i].id != members->self) {
-            hello.from = members->items[i].id;
-        }
-    }
-    hello.to = members->self;
-    hello.store_id = 77;
-    hello.epoch = 5;
-    hello.purpose = purpose;
-    CHECK(link_encode(&out, LINK_HELLO, &hello.base) == 0);
+    fuzz_hello(&node, &out, purpose);
     fuzz_node_write(&node, buf_slice(&out));
     buf_close(&out);
 }
