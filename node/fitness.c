@@ -8,6 +8,10 @@
 #define FULL_MS 100  /* the same, while there is none */
 #define TELL_MS 1000 /* who lacks something repeats it */
 
+/* Disks of the same size fill up at the same time, and a leader whose followers are full
+ * cannot begin: before one hands over, it hears from the others. */
+#define HEAR_HEARTBEATS 3
+
 void fitness_init(struct fitness *fitness)
 {
     *fitness = (struct fitness){.space = INT64_MAX};
@@ -30,6 +34,7 @@ static void note_room(struct node *node, uint64_t now_ms)
     fitness->space = space >= 0 ? space : fitness->space;
     if (!full && fitness->space < need) {
         fitness->lacks |= FITNESS_FULL;
+        fitness->handed_ms = now_ms + HEAR_HEARTBEATS * node->config->heartbeat_ms;
         log_error("the disk is full: this member takes no writes until there is room",
                   LOG_TEXT("data_dir", node->dir.path), LOG_INT("free", fitness->space),
                   LOG_INT("needed", need + DISK_RESERVE / 2));

@@ -10,6 +10,8 @@ import shutil
 import signal
 import subprocess
 import time
+import urllib.error
+import urllib.request
 
 import ports
 from client import Client, Failed
@@ -146,9 +148,20 @@ class Member:
                     return int(line.split()[1])
         raise AssertionError("no VmRSS of " + self.name)
 
-    def log_tail(self, lines=LOG_TAIL):
+    def log_text(self):
         with open(self.log_path, encoding="utf-8", errors="replace") as log:
-            return "".join(log.readlines()[-lines:])
+            return log.read()
+
+    def log_tail(self, lines=LOG_TAIL):
+        return "".join(self.log_text().splitlines(keepends=True)[-lines:])
+
+    def page(self, path):
+        """The text of a page of the client port, whatever its status."""
+        try:
+            with urllib.request.urlopen(self.client_url + path, timeout=10) as reply:
+                return reply.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.read().decode()
 
 
 class Cluster:

@@ -129,6 +129,24 @@ Test(fitness, no_majority_with_room_means_no_writes_but_reads)
     assert_back(leader);
 }
 
+Test(fitness, where_all_fill_up_at_once_the_leader_stays)
+{
+    uint32_t leader = leader_number();
+
+    for (uint32_t i = 1; i <= n_members; i++) {
+        members[i].disk.space = LEAST;
+    }
+    run_ms(5000);
+    cr_assert_eq(leader_number(), leader);
+    connect_to(leader);
+    cr_assert_eq(get("k", false), GRPC_OK, "%s", answer_text);
+    for (uint32_t i = 1; i <= n_members; i++) {
+        members[i].disk.space = GIB;
+    }
+    run_ms(500);
+    assert_back(leader);
+}
+
 Test(fitness, a_full_member_does_not_lead_the_cluster)
 {
     uint32_t full = some_follower();
