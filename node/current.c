@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/failpoint.h"
 #include "node/smallfile.h"
 
 static void render(const struct current *current, char text[SMALLFILE_MAX])
@@ -66,5 +67,6 @@ int current_save(const struct current *current, struct disk *disk, const char *d
 
     render(current, text);
     smallfile_seal(text);
+    FAILPOINT(CURRENT);
     return smallfile_replace(disk, dir, "CURRENT", text, err);
 }

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "node/node_parts.h"
 
@@ -175,7 +176,9 @@ static void replace(struct node *node, const struct fetch_begin *of)
         free(old_path);
         return;
     }
+    FAILPOINT(CURRENT_SWITCHED);
     kv_replace(node->kv, fresh);
+    FAILPOINT(STATE_REPLACED);
     raftlog_install(node->log, of->index, of->term, kv_cluster_ms(node->kv));
     raftlog_get_status(node->log, &node->status);
     look_anew(node);

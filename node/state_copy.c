@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/failpoint.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -118,7 +119,11 @@ static void run_slice(struct env_job *job)
     struct state_copy *copy = container_of(job, struct state_copy, job);
     size_t len = slice_len(copy);
 
-    copy->rc = kv_copy_read(copy->options.kv, copy->filled, copy->slice, len, &copy->err);
+    int rc = FAILPOINT_RC(COPY_SLICE);
+
+    copy->rc = rc < 0 ? smallfile_error(&copy->err, rc, "write", copy->path)
+                      : kv_copy_read(copy->options.kv, copy->filled, copy->slice, len,
+                                     &copy->err);
     if (copy->rc == 0) {
         digest_add(copy->digest, copy->slice, len);
         copy->rc = write_all(copy, len);
@@ -182,6 +187,7 @@ static void begin(struct state_copy *copy, uint64_t now_ms)
         copy->again_ms = now_ms + AGAIN_MS;
         return;
     }
+    FAILPOINT(COPY_BEGIN);
     copy_move(copy, COPY_FILLING);
     do {
         copy->id = env_random_u64(copy->options.env);

@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/failpoint.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -509,6 +510,7 @@ static void run_load(struct env_job *job)
     struct kv_options options = fetch->options.kv;
     struct kv *fresh = NULL;
 
+    FAILPOINT(STATE_LOAD);
     options.path = fetch->path;
     fetch->rc = kv_open_copy(&fresh, &options, &fetch->err);
     if (fetch->rc == 0) {

@@ -15,6 +15,7 @@
 
 #include "base/arena.h"
 #include "base/check.h"
+#include "base/failpoint.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -287,6 +288,7 @@ static int read_chunk(struct serving *serving)
     size_t done = 0;
     int rc;
 
+    FAILPOINT(STATE_SEND);
     if (serving->file == NULL) {
         rc = disk->ops->open(disk, path, DISK_READ_ONLY, &serving->file);
         if (rc < 0) {

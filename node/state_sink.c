@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/failpoint.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "node/smallfile.h"
@@ -79,8 +80,9 @@ static int sink_write_out(struct state_sink *sink, struct err *err)
 
 static int sink_sync(struct state_sink *sink, struct err *err)
 {
-    int rc = sink->disk->ops->sync(sink->file);
+    int rc = FAILPOINT_RC(STATE_FETCH_SYNC);
 
+    rc = rc < 0 ? rc : sink->disk->ops->sync(sink->file);
     return rc < 0 ? smallfile_error(err, rc, "sync", sink->path) : 0;
 }
 
@@ -112,7 +114,9 @@ static int take_chunk(struct state_sink *sink, const Kvd__Peer__StateChunk *chun
                        " came, where those at %" PRIu64 " of %" PRIu64 " were due",
                        chunk->data.len, chunk->offset, sink->offset, sink->size);
     }
-    rc = sink_write(sink, chunk->data, err);
+    rc = FAILPOINT_RC(STATE_TAKE);
+    rc = rc < 0 ? smallfile_error(err, rc, "write", sink->path)
+                : sink_write(sink, chunk->data, err);
     if (rc != 0) {
         return rc;
     }
