@@ -82,7 +82,7 @@ static void hand_over(struct node *node, uint64_t now_ms)
     next = fitness_successor(node, false);
     if (next != 0 && raftlog_transfer(node->log, next) == 0) {
         fitness->handed_ms = now_ms + 2 * (uint64_t)node->config->election_ms;
-        log_warn("handing leadership over, for the sake of the disk",
+        log_warn("handing leadership over, since this member cannot do its part",
                  LOG_HEX("to", next));
     }
 }
@@ -128,7 +128,7 @@ void fitness_turn(struct node *node, uint64_t now_ms)
     note_room(node, now_ms);
     note_speed(node, now_ms);
     fitness->lacks &= ~FITNESS_STATELESS;
-    fitness->lacks |= node->status.needs_state != 0 ? FITNESS_STATELESS : 0;
+    fitness->lacks |= reseed_needed(node) ? FITNESS_STATELESS : 0;
     if (fitness->lacks != before || (fitness->lacks != 0 && now_ms >= fitness->tell_ms)) {
         tell(node, now_ms);
     }

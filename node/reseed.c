@@ -109,6 +109,11 @@ static uint64_t need_of(const struct node *node)
     return need;
 }
 
+bool reseed_needed(const struct node *node)
+{
+    return need_of(node) != 0;
+}
+
 void reseed_continue(struct node *node, uint64_t now_ms)
 {
     struct reseed *reseed = &node->reseed;
@@ -124,7 +129,7 @@ void reseed_continue(struct node *node, uint64_t now_ms)
 
 bool reseed_describe(const struct node *node, char *text, size_t text_size)
 {
-    if (need_of(node) == 0) {
+    if (!reseed_needed(node)) {
         return false;
     }
     snprintf(text, text_size, "fetching the state: %u%%",

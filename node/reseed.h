@@ -31,6 +31,9 @@ void reseed_init(struct reseed *reseed, struct node *node,
 void reseed_accept(struct reseed *reseed, uint64_t member, struct stream *stream,
                    struct slice more);
 
+/* It needs the state of another member. */
+bool reseed_needed(const struct node *node);
+
 /* Nothing more must be applied to the state that is there: it is damaged, and another one
  * is on its way. */
 bool reseed_repairs(const struct node *node);

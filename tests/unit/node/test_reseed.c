@@ -227,6 +227,21 @@ Test(reseed, a_member_whose_rows_rot_fetches_the_state_by_itself)
     assert_has(number, 0);
 }
 
+Test(reseed, a_leader_whose_rows_rot_hands_over_before_it_fetches)
+{
+    uint32_t number = leader_number();
+
+    put_some(number, 0);
+    diverge_rotten(&members[number].node->diverge);
+    run_ms(4000);
+
+    cr_assert_neq(leader_number(), number);
+    cr_assert_eq(fetches(number), 1);
+    put_some(leader_number(), PAIRS);
+    assert_equal();
+    assert_has(number, PAIRS);
+}
+
 Test(reseed, two_members_fetch_at_once)
 {
     uint32_t leader = leader_number();
