@@ -309,8 +309,8 @@ enum kv_plant {
     KV_PLANT_OLD_FENCE = 1 << 6,      /* the token of a hold that is gone still counts */
     KV_PLANT_ANY_OF_TOKEN = 1 << 11,  /* a token finds any of the holds that share it */
     KV_PLANT_SEARCH_ORDER = 1 << 12,  /* deadlocks are sought in the order of memory */
-    KV_PLANT_WATCH_STAYS = 1 << 13,   /* watches stay as they are when the state changes */
-    KV_PLANT_COPY_BEHIND = 1 << 14,   /* the entry behind a state that came is lost */
+    KV_PLANT_WATCH_STAYS = 1 << 13, /* watches stay as they are when the state changes */
+    KV_PLANT_COPY_BEHIND = 1 << 14, /* the entry behind a state that came is lost */
 };
 void kv_set_plants(struct kv *kv, unsigned plants);
 

@@ -499,7 +499,11 @@ static void act(struct lock_client *client)
         }
         return;
     case ACQUIRING:
-        ask_for_lock(client);
+        if (client->stopping && client->n_held > 0) {
+            give_up(client); /* it may wait in a circle that was too long to be found */
+        } else {
+            ask_for_lock(client);
+        }
         return;
     case USING:
         use(client);
