@@ -27,7 +27,7 @@ CHAOS_SHORT = "power-cut-all,kill-all,cut-leader,lose-state,disk-full+crash-at"
 CHAOS_MINUTES = "60"
 
 # Of each fuzz target. The one that needs all of kvctl is not compiled in the time of check.
-FUZZ_SECONDS = {"check": "2", "soak": "900"}
+FUZZ_SECONDS = {"check": "1", "soak": "900"}
 FUZZ_ONLY_SOAK = ("fuzz/txn_text",)
 
 # Bugs that the simulations can be told to have, and must then find.
