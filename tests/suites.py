@@ -18,7 +18,7 @@ NODE_SEEDS_FOUND = ()
 # Random requests compared with etcd's answers.
 DIFFERENTIAL = {"check": {"SEEDS": "4", "CALLS": "1500"},
                 "soak": {"SEEDS": "100", "CALLS": "10000"}}
-FLIPS = {"check": "1", "soak": "149"}
+FLIPS = {"check": "1", "soak": "211"}
 KILLS = {"check": "30", "soak": "150"}
 PEER_FRAMES = {"check": "500", "soak": "100000"}  # malformed, on a connection each
 
