@@ -86,7 +86,7 @@ CANARY_SRC := $(wildcard tests/canary/*.c)
 FUZZ_SRC   := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_CLI   := txn_text
 FUZZ_TEXTS := texts
-FUZZ_NODE  := calls peers
+FUZZ_NODE  := calls fetch peers
 FUZZ_REST  := $(filter-out $(FUZZ_CLI) $(FUZZ_TEXTS) $(FUZZ_NODE),$(FUZZ_SRC:tests/fuzz/fuzz_%.c=%))
 CLI_TEXTS  := $(addprefix cli/,json.c lib/endpoint.c option.c quote.c suggest.c)
 SIM_MEMBER := tests/sim/node_cluster.c tests/checkers/cluster_track.c

@@ -5,8 +5,9 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-#include "base/crc.h"
+#include "base/digest.h"
 #include "node/rpc.h"
+#include "peer.pb-c.h"
 #include "raftlog/link.h"
 #include "raftlog/raftlog.h"
 #include "tests/fuzz/fuzz_store.h"
@@ -460,6 +461,37 @@ static void run_config(void)
     }
 }
 
+/* A state that is announced, sent whole, and no database. */
+static void run_fetch(void)
+{
+    Kvd__Peer__StateBegin begin = KVD__PEER__STATE_BEGIN__INIT;
+    Kvd__Peer__StateChunk chunk = KVD__PEER__STATE_CHUNK__INIT;
+    Kvd__Peer__StateEnd end = KVD__PEER__STATE_END__INIT;
+    uint8_t bytes[64] = "SQLite format 3";
+    struct buf out = BUF_INIT(MIB);
+    struct digest *digest = digest_new();
+
+    arena_init(&fx.arena, MIB);
+    digest_add(digest, bytes, sizeof(bytes));
+    begin.copy = 1;
+    begin.index = 2000;
+    begin.term = 4;
+    begin.log_term = 5;
+    begin.size = sizeof(bytes);
+    add_byte(&out, LINK_STATE_BEGIN);
+    add_part(&out, packed(&begin));
+    chunk.data = (ProtobufCBinaryData){sizeof(bytes), bytes};
+    add_byte(&out, LINK_STATE_CHUNK);
+    add_part(&out, packed(&chunk));
+    end.checksum = digest_value(digest);
+    digest_free(digest);
+    add_byte(&out, LINK_STATE_END);
+    add_part(&out, packed(&end));
+    seed("fetch", buf_slice(&out));
+    arena_close(&fx.arena);
+    buf_close(&out);
+}
+
 static void run_texts(void)
 {
     static const char *const texts[][2] = {
@@ -506,6 +538,7 @@ int main(int argc, char **argv)
     run_connection();
     run_datadir();
     run_config();
+    run_fetch();
     run_texts();
     printf("%u inputs\n", n_written);
     return 0;
