@@ -18,7 +18,7 @@
 #define BACKOFF_MIN_MS  4
 #define BACKOFF_FLAP_MS 50
 #define BACKOFF_MAX_MS  1000
-#define STEADY_MS       1000
+#define STEADY_MS       100
 #define STEP_LIMIT_MS   2000 /* to connect, and to be greeted */
 
 static const unsigned dial_next[DIAL_NSTATES] = {
