@@ -14,6 +14,7 @@ import disk_faults
 import faults
 from crew import Crew
 from group import Broken, Group, READY_SECONDS, SEED_SECONDS
+from pace import PACE
 from setting import Setting
 
 WRITABLE_SECONDS = 10
@@ -104,9 +105,10 @@ class Tally:
             return
         self.told_minutes = minutes
         operations = self.counts.get("operations", 0) + (crew.operations if crew else 0)
+        away = "; the machine was away for %.0f s" % PACE.lost if PACE.lost > 1 else ""
         print("%3d min: %d operations, %d faults, longest write gap %.1f s%s; "
-              "rounds verified: %d (%s)" % (minutes, operations, self.faults, self.gap,
-                                            self.gap_harm, self.rounds, self.verified()),
+              "rounds verified: %d (%s)%s" % (minutes, operations, self.faults, self.gap,
+                                              self.gap_harm, self.rounds, self.verified(), away),
               flush=True)
 
     def verified(self):
@@ -155,8 +157,10 @@ class Round:
         time.sleep(self.choice.uniform(*QUIET))
         chosen = [KINDS[name](self.setting, self.choice) for name in names]
         for fault in chosen:
-            fault.inject()
-            self.say(fault.words)
+            try:
+                fault.inject()
+            finally:
+                self.say(fault.words)
             self.tally.faults += 1
             self.tally.kinds[fault.name] = self.tally.kinds.get(fault.name, 0) + 1
         self.hold(chosen)

@@ -13,6 +13,7 @@ import threading
 import time
 
 from group import Broken
+from pace import PACE
 
 REPORT_MS = "100"
 PROGRESS = re.compile(r"(\d+) ok, (\d+) fail, (\d+) info, .* revision (\d+)")
@@ -50,7 +51,7 @@ class Crew:
                 self.note(sum(ended), revision)
 
     def note(self, operations, revision):
-        now = time.monotonic()
+        now = PACE.clock()
         if self.last_write is None or revision > self.revision:
             self.last_write = now
         self.gap = max(self.gap, now - self.last_write)
@@ -65,17 +66,17 @@ class Crew:
 
     def forget_gap(self):
         with self.lock:
-            self.last_write = time.monotonic()
+            self.last_write = PACE.clock()
 
     def wait_writes(self, more, seconds):
         """Until that many more writes were acknowledged."""
         goal = self.revision + more
-        deadline = time.monotonic() + seconds
+        deadline = PACE.clock() + seconds
         while self.revision < goal:
             if self.process.poll() is not None:
                 raise RuntimeError("the workload ended with exit code %s, see %s" % (
                     self.process.returncode, self.folder))
-            if time.monotonic() > deadline:
+            if PACE.clock() > deadline:
                 raise Broken("after healing the cluster takes writes within %g s" % seconds,
                              "%d writes acknowledged meanwhile" % (
                                  self.revision - goal + more))

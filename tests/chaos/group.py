@@ -7,6 +7,7 @@ import os
 import time
 
 from member import Member
+from pace import PACE
 
 READY_SECONDS = 10
 SEED_SECONDS = 30  # the same for a member that fetches the whole state
@@ -69,8 +70,8 @@ class Group:
 
     def wait_leader(self):
         """The leader; any member when there is none for some seconds."""
-        deadline = time.monotonic() + READY_SECONDS
-        while time.monotonic() < deadline:
+        deadline = PACE.clock() + READY_SECONDS
+        while PACE.clock() < deadline:
             found = self.leader()
             if found:
                 return found
@@ -93,7 +94,7 @@ class Group:
 
     def wait_ready(self, seconds=READY_SECONDS):
         """Until all say so; this breaks a promise when it takes too long."""
-        deadline = time.monotonic() + seconds
+        deadline = PACE.clock() + seconds
         waiting = list(self.members)
         while waiting:
             self.watch()
@@ -101,7 +102,7 @@ class Group:
             if status == 200:
                 waiting.pop(0)
                 continue
-            if time.monotonic() > deadline:
+            if PACE.clock() > deadline:
                 raise Broken("after healing every member is ready within %g s" % seconds,
                              "%s says %d: %s" % (waiting[0].name, status,
                                                  " ".join(text.split())))
@@ -110,7 +111,7 @@ class Group:
     def check_equal(self):
         """Members at the same index have the same state. Nobody writes meanwhile, so that
         all come to the same index."""
-        deadline = time.monotonic() + EQUAL_SECONDS
+        deadline = PACE.clock() + EQUAL_SECONDS
         seen = {}  # index: (name, state)
         while True:
             states = {member.name: member.state() for member in self.members}
@@ -119,7 +120,7 @@ class Group:
             indexes = {state and state["applied_index"] for state in states.values()}
             if len(indexes) == 1 and None not in indexes:
                 break
-            if time.monotonic() > deadline:
+            if PACE.clock() > deadline:
                 raise Broken("without writes all members come to the same index",
                              "after %g s they are at %s" % (EQUAL_SECONDS, ", ".join(
                                  "%s: %s" % (name, state and state["applied_index"])

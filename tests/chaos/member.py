@@ -10,6 +10,7 @@ import time
 
 import world
 from disk import Disk
+from pace import PACE
 
 PAGE_SECONDS = 2
 FREEZE_SECONDS = 5
@@ -110,10 +111,12 @@ class Member:
     def terminate(self, seconds):
         """SIGTERM; returns the exit code, None when it did not end in time."""
         self.process.terminate()
-        try:
-            code = self.process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            return None
+        deadline = PACE.clock() + seconds
+        while self.process.poll() is None:
+            if PACE.clock() > deadline:
+                return None
+            time.sleep(0.01)
+        code = self.process.returncode
         self.forget()
         return code
 
@@ -138,9 +141,9 @@ class Member:
         if not self.running():
             return
         self.pause()
-        deadline = time.monotonic() + FREEZE_SECONDS
+        deadline = PACE.clock() + FREEZE_SECONDS
         while not self.thread_states() <= {"T", "D", "Z", "X"}:
-            if time.monotonic() > deadline:
+            if PACE.clock() > deadline:
                 raise RuntimeError("%s does not stop: %s" % (self.name, self.thread_states()))
             time.sleep(0.001)
 
