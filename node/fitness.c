@@ -12,6 +12,10 @@
  * cannot begin: before one hands over, it hears from the others. */
 #define HEAR_HEARTBEATS 3
 
+/* Disks of one machine are slow at the same time: leadership does not go round and round.
+ * In election timeouts. */
+#define HAND_ELECTIONS 5
+
 void fitness_init(struct fitness *fitness)
 {
     *fitness = (struct fitness){.space = INT64_MAX};
@@ -81,7 +85,8 @@ static void hand_over(struct node *node, uint64_t now_ms)
     }
     next = fitness_successor(node, false);
     if (next != 0 && raftlog_transfer(node->log, next) == 0) {
-        fitness->handed_ms = now_ms + 2 * (uint64_t)node->config->election_ms;
+        fitness->handed_ms =
+            now_ms + HAND_ELECTIONS * (uint64_t)node->config->election_ms;
         log_warn("handing leadership over, since this member cannot do its part",
                  LOG_HEX("to", next));
     }
