@@ -20,7 +20,7 @@ static const struct {
     bool forgets_sync;     /* see sim_disk_forget_sync */
 } plants[] = {
     {"ack-before-fsync", RAFTLOG_PLANT_ACK_BEFORE_FSYNC, 0},
-    {"read-without-round", RAFTLOG_PLANT_READ_WITHOUT_ROUND, 0},
+    {"read-without-round", RAFTLOG_PLANT_READ_WITHOUT_ROUND, 0, MIX_LAGS},
     {"apply-beyond-stored", RAFTLOG_PLANT_APPLY_BEYOND_STORED, 0},
     {"applied-outside-txn", 0, KV_PLANT_APPLIED_OUTSIDE_TXN},
     {"watch-loses", 0, KV_PLANT_WATCH_LOSES},

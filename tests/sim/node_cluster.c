@@ -36,17 +36,20 @@ static void on_gone(void *owner, uint64_t number)
 static void watch_state(struct node_member *member, const struct health *health)
 {
     struct node_cluster *cluster = member->cluster;
+    bool fetching = member->node->reseed.fetch.state == FETCH_FETCHING;
+    bool begins = fetching && !member->fetching;
 
-    if (health->needs_state == member->needs_state) {
+    member->fetching = fetching;
+    if (health->needs_state == member->needs_state && !begins) {
         return;
     }
-    member->needs_state = health->needs_state;
-    if (member->needs_state) {
-        cluster->needs++;
-    } else {
+    if (!health->needs_state) {
         member->harmed = false;
         member->rotten = false;
+    } else if (!member->needs_state) {
+        cluster->needs++;
     }
+    member->needs_state = health->needs_state;
     if (cluster->changed != NULL) {
         cluster->changed(cluster->owner, member);
     }
@@ -166,6 +169,7 @@ void node_member_start(struct node_member *member)
     member->doomed = false;
     member->cluster->starts++;
     member->needs_state = false;
+    member->fetching = false;
     if (member->cluster->forgets_sync) {
         char *path = mem_printf("%s/CURRENT", member->config.data_dir);
 

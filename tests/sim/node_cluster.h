@@ -27,6 +27,7 @@ struct node_member {
     bool harmed;       /* its state was taken away or damaged, and is not whole again */
     bool rotten;       /* ... damaged: it may end by itself when it finds that out */
     bool needs_state;  /* as it said after its last turn */
+    bool fetching;     /* likewise: bytes of it come */
     char client_address[32];
 };
 
@@ -49,7 +50,8 @@ struct node_cluster {
     uint64_t streams;   /* begun, to fetch one */
     uint64_t resumed;   /* of these, in the middle */
     uint64_t installs;  /* states that members went on with */
-    /* A member finds that it needs a state, or goes on with one. */
+    /* A member finds that it needs a state, begins to get bytes of one, or goes on with
+     * one. */
     void (*changed)(void *owner, struct node_member *member);
     void *owner;
     char failure[512]; /* what no member may do or say; "" */

@@ -211,11 +211,12 @@ static void on_stage(void *owner, uint64_t number)
     }
 }
 
-/* A member needs a state, or got one. */
+/* A member needs a state, begins to get one, or has got it. */
 static void on_changed(void *owner, struct node_member *member)
 {
     struct nemesis *nemesis = owner;
-    uint64_t delay = sim_rng_between(&nemesis->rng, 0, 600 * SIM_MS);
+    uint64_t delay =
+        sim_rng_between(&nemesis->rng, 0, (member->fetching ? 80 : 600) * SIM_MS);
 
     if (member->needs_state && sim_rng_chance(&nemesis->rng, 500000)) {
         sim_world_at(nemesis->world, sim_world_now(nemesis->world) + delay, on_stage,
@@ -357,7 +358,8 @@ void nemesis_draw(struct nemesis *nemesis)
 
         nemesis->weights[i] = used ? (uint32_t)sim_rng_between(&nemesis->rng, 1, 10) : 0;
     }
-    if (nemesis->mix == MIX_WATCHES) {
+    nemesis->weights[FAULT_LAG] += 2;
+    if (nemesis->mix == MIX_WATCHES || nemesis->mix == MIX_LAGS) {
         nemesis->weights[FAULT_LAG] = 20;
     }
     nemesis->weights[FAULT_HEAL] = (uint32_t)sim_rng_between(&nemesis->rng, 5, 30);

@@ -84,7 +84,7 @@ static void start_writers(struct services *services)
 
 static void start_leases(struct services *services)
 {
-    uint64_t n = services->mix == MIX_ANY ? sim_rng_between(&services->rng, 0, 3) : 0;
+    uint64_t n = services->mix <= MIX_LAGS ? sim_rng_between(&services->rng, 0, 3) : 0;
 
     for (uint64_t i = 0; i < n; i++) {
         struct lease_client_options options = {

@@ -11,7 +11,7 @@
 #define SERVICES_ACTORS_MAX 18
 
 /* Whom the draw favours. A seed means another run under another mix. */
-enum services_mix { MIX_ANY, MIX_WATCHES, MIX_LOCKS, MIX_CIRCLES };
+enum services_mix { MIX_ANY, MIX_LAGS, MIX_WATCHES, MIX_LOCKS, MIX_CIRCLES };
 
 struct services_actor {
     const struct sim_actor *kind;

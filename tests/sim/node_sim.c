@@ -310,7 +310,7 @@ static void draw_limits(struct run *run)
 
     uint64_t most = run->options->mix == MIX_WATCHES ? 20 : 100;
 
-    if (most < 100 || sim_rng_chance(&run->rng, 700000)) {
+    if (most < 100 || sim_rng_chance(&run->rng, 850000)) {
         node_cluster_shorten_logs(cluster, sim_rng_between(&run->rng, 1, most),
                                   sim_rng_between(&run->rng, 1, most),
                                   sim_rng_between(&run->rng, 1, 2 * most));
@@ -319,7 +319,8 @@ static void draw_limits(struct run *run)
         cluster->state_chunk = sim_rng_between(&run->rng, 2 * KIB, 64 * KIB);
     }
     if (sim_rng_chance(&run->rng, 500000)) {
-        node_cluster_slow_streams(cluster, sim_rng_between(&run->rng, 50 * KIB, 2 * MIB));
+        node_cluster_slow_streams(cluster,
+                                  sim_rng_between(&run->rng, 20 * KIB, 500 * KIB));
     }
     if (sim_rng_chance(&run->rng, 700000)) {
         cluster->watch_ring = KIB * sim_rng_between(&run->rng, 1, 32);
