@@ -373,7 +373,8 @@ static bool gave_way(const struct shadow *shadow, const struct raftlog *log)
     const struct store_anchor *anchor = store_get_anchor(log->store);
 
     return anchor->index == store_last_index(log->store) && anchor->index > 0 &&
-           shadow->terms[anchor->index] != anchor->term;
+           (anchor->index >= shadow->room ||
+            shadow->terms[anchor->index] != anchor->term);
 }
 
 const char *raftlog_check_opened(struct raftlog_check *check, uint32_t member,
