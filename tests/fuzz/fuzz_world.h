@@ -18,6 +18,9 @@ struct fuzz_world {
     struct sim_host *host;
     struct env *env;
     unsigned fatals; /* times that the program said it cannot go on */
+    /* ... since a member of its own cluster lied about what was committed: it is right to
+     * stop then, and only a voter can make it. */
+    bool contradicted;
 };
 
 static void fuzz_no_turn(void *owner)
@@ -33,8 +36,10 @@ static uint64_t fuzz_no_deadline(void *owner)
 
 static void fuzz_count_fatal(void *owner, const char *text)
 {
-    (void)text;
-    ((struct fuzz_world *)owner)->fatals++;
+    struct fuzz_world *w = owner;
+
+    w->fatals++;
+    w->contradicted = strstr(text, "contradicts what the others committed") != NULL;
 }
 
 static const struct sim_program fuzz_program = {fuzz_no_turn, fuzz_no_deadline,
