@@ -364,6 +364,10 @@ void nemesis_draw(struct nemesis *nemesis)
     }
     nemesis->weights[FAULT_HEAL] = (uint32_t)sim_rng_between(&nemesis->rng, 5, 30);
     nemesis->pause_max = sim_rng_between(&nemesis->rng, 100 * SIM_MS, 3 * SIM_S);
+    if (nemesis->mix == MIX_LAGS) {
+        nemesis->weights[FAULT_FREEZE] = 40;
+        nemesis->pause_max = SIM_S;
+    }
     if (sim_rng_chance(&nemesis->rng, 300000)) {
         node_cluster_shorten_io(nemesis->cluster,
                                 (uint32_t)sim_rng_between(&nemesis->rng, 1000, 300000));
