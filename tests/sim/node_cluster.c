@@ -10,7 +10,8 @@
 #include "node/node_parts.h"
 #include "tests/sim/sim_vfs.h"
 
-#define PROGRESS_MS 700              /* of watchers: often */
+#define PROGRESS_MS 700 /* of watchers: often */
+#define BACK_AFTER  (200 * SIM_MS)
 #define NEVER       (UINT64_MAX / 2) /* calls */
 
 static void fail(struct node_cluster *cluster, uint32_t member, const char *text)
@@ -23,13 +24,29 @@ static void fail(struct node_cluster *cluster, uint32_t member, const char *text
 
 /* ---- the program of a host ---- */
 
-static void on_gone(void *owner, uint64_t number)
+static void on_back(void *owner, uint64_t number)
 {
     struct node_member *member = owner;
 
     (void)number;
+    if (member->node == NULL) {
+        node_member_start(member);
+    }
+}
+
+/* Whoever found its state damaged is started again, as by a supervisor. */
+static void on_gone(void *owner, uint64_t number)
+{
+    struct node_member *member = owner;
+    struct sim_world *world = member->cluster->world;
+    bool found_rot = member->doomed && member->rotten;
+
+    (void)number;
     if (member->node != NULL && (member->doomed || member->stopping)) {
         node_member_kill(member, false, false);
+        if (found_rot) {
+            sim_world_at(world, sim_world_now(world) + BACK_AFTER, on_back, member, 0);
+        }
     }
 }
 
