@@ -18,7 +18,8 @@ from client import Client, Failed
 
 ROOT = ports.ROOT
 SERVER = os.environ.get("SERVER", os.path.join(ROOT, "build", "kvd"))
-WORK = os.path.join(ROOT, "build", "cluster-tests")
+# Suites run side by side, and tests of the same name are in several.
+WORK = os.path.join(ROOT, "build", "cluster-tests", os.environ.get("SUITE", "by-hand"))
 READY_SECONDS = 30
 LOG_TAIL = 6
 
