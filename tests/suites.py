@@ -158,5 +158,5 @@ def sanitized(suites, effort):
 def all_suites(effort):
     """Everything, in the order in which it should start."""
     servers = chaos(effort) + clusters(effort) + clients(effort)
-    found = servers + simulations(effort) + sanitized(servers, effort) + units(effort) + repository()
-    return found + fuzzing(effort)
+    own = simulations(effort) + sanitized(servers, effort) + units(effort) + fuzzing(effort)
+    return servers + own + repository()
