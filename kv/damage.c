@@ -20,7 +20,7 @@ void damage_note(struct disk *disk, const char *path, const char *text)
     struct disk_file *file;
 
     if (disk->ops->open(disk, mark, DISK_CREATE, &file) == 0) {
-        disk->ops->write(file, text, strlen(text), 0);
+        disk_write_all(disk, file, text, strlen(text), 0);
         disk->ops->sync(file);
         disk->ops->close(file);
         disk_sync_entry(disk, mark);
@@ -36,7 +36,7 @@ int damage_check(struct disk *disk, const char *path, struct err *err)
     int rc = disk->ops->open(disk, mark, DISK_READ_ONLY, &file);
 
     if (rc == 0) {
-        disk->ops->read(file, text, sizeof(text) - 1, 0);
+        disk_read_all(disk, file, text, sizeof(text) - 1, 0);
         disk->ops->close(file);
         rc = err_set(err, ERR_CORRUPT,
                      "it was found damaged while it was used (%s); re-seed this member,"

@@ -55,6 +55,11 @@ void datadir_close(struct datadir *dir);
 /* The live database is damaged: it is set aside, and an empty one takes its place. */
 int datadir_begin_state(struct datadir *dir, struct err *err);
 
+/* ERR_FULL with a sentence when the disk has no room for size bytes more, and for what
+ * must stay free: what is their name. */
+int datadir_room(struct disk *disk, const char *dir, const char *what, uint64_t size,
+                 struct err *err);
+
 /* A number for a new state, and its path, which the caller frees. */
 unsigned datadir_next_state(struct datadir *dir);
 char *datadir_state_path(const struct datadir *dir, unsigned number);

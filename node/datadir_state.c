@@ -5,11 +5,13 @@
  * (refused, with what to do); it or the database is missing: with other members an empty
  * one takes its place, for the log or another member to fill, else it is refused. */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "node/datadir.h"
@@ -34,6 +36,24 @@ int datadir_look(const struct datadir *dir, const char *name, struct err *err)
     }
     free(path);
     return rc;
+}
+
+int datadir_room(struct disk *disk, const char *dir, const char *what, uint64_t size,
+                 struct err *err)
+{
+    int64_t space = disk->ops->space(disk, dir);
+
+    if (space < 0) {
+        return smallfile_error(err, (int)space, "look at", dir);
+    }
+    if ((uint64_t)space < size + STATE_SPACE_RESERVE) {
+        return err_set(err, ERR_FULL,
+                       "%s: %" PRIu64 " MiB are free, %s needs %" PRIu64
+                       " and %llu must stay free; free some space",
+                       dir, (uint64_t)(space / (int64_t)MIB), what,
+                       (uint64_t)(size / MIB + 1), STATE_SPACE_RESERVE / MIB);
+    }
+    return 0;
 }
 
 char *datadir_state_path(const struct datadir *dir, unsigned number)

@@ -100,16 +100,10 @@ static void on_ended(void *owner, bool reset)
     dial->ended = true;
 }
 
-static void on_drained(void *owner)
-{
-    /* The log asks for the backlog when it wants to send. */
-}
-
 static const struct stream_events events = {
     .opened = on_opened,
     .received = on_received,
     .ended = on_ended,
-    .drained = on_drained,
 };
 
 void dial_init(struct dial *dial, struct peers *peers, struct peer *peer)

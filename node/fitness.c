@@ -100,12 +100,7 @@ static void tell(struct node *node, uint64_t now_ms)
 
     frame.lacks = node->fitness.lacks;
     node->fitness.tell_ms = now_ms + TELL_MS;
-    for (size_t i = 0; i < node->members.n; i++) {
-        if (node->members.items[i].id != node->members.self) {
-            peers_send_message(node->peers, node->members.items[i].id, LINK_FITNESS,
-                               &frame.base);
-        }
-    }
+    peers_send_all(node->peers, LINK_FITNESS, &frame.base);
 }
 
 static size_t n_full(const struct node *node)

@@ -60,16 +60,10 @@ static void on_opened(void *owner, int rc, bool refused)
     UNREACHABLE(); /* accepted streams are open */
 }
 
-static void on_drained(void *owner)
-{
-    /* Nothing but a hello is ever written here. */
-}
-
 static const struct stream_events events = {
     .opened = on_opened,
     .received = on_received,
     .ended = on_ended,
-    .drained = on_drained,
 };
 
 void inlink_close(struct inlink *link)

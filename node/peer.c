@@ -150,6 +150,14 @@ bool peers_send_message(struct peers *peers, uint64_t to, enum link_type type,
     return sent;
 }
 
+void peers_send_all(struct peers *peers, enum link_type type,
+                    const ProtobufCMessage *message)
+{
+    for (size_t i = 0; i < peers->n; i++) {
+        peers_send_message(peers, peers->items[i].member->id, type, message);
+    }
+}
+
 size_t peers_backlog(const struct peers *peers, uint64_t to)
 {
     const struct peer *peer = find(peers, to);

@@ -72,6 +72,10 @@ void peers_send(struct peers *peers, uint64_t to, struct slice frame);
 bool peers_send_message(struct peers *peers, uint64_t to, enum link_type type,
                         const ProtobufCMessage *message);
 
+/* The same, to all other members. */
+void peers_send_all(struct peers *peers, enum link_type type,
+                    const ProtobufCMessage *message);
+
 /* Bytes gathered and not yet taken by the socket; SIZE_MAX without a connection. */
 size_t peers_backlog(const struct peers *peers, uint64_t to);
 

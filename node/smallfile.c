@@ -39,25 +39,6 @@ int smallfile_error(struct err *err, int rc, const char *verb, const char *path)
     return err_set(err, ERR_IO, "%s %s: %s", verb, path, strerror(-rc));
 }
 
-/* Reads up to SMALLFILE_MAX bytes; the count or a negative errno. */
-static ssize_t read_all(struct disk *disk, struct disk_file *file, char *text)
-{
-    size_t len = 0;
-
-    while (len < SMALLFILE_MAX) {
-        ssize_t rc = disk->ops->read(file, text + len, SMALLFILE_MAX - len, len);
-
-        if (rc < 0) {
-            return rc;
-        }
-        if (rc == 0) {
-            break;
-        }
-        len += (size_t)rc;
-    }
-    return (ssize_t)len;
-}
-
 int smallfile_read(struct disk *disk, const char *dir, const char *name,
                    char text[SMALLFILE_MAX], struct err *err)
 {
@@ -71,7 +52,7 @@ int smallfile_read(struct disk *disk, const char *dir, const char *name,
         rc = smallfile_error(err, rc, "open", path);
         goto out;
     }
-    len = read_all(disk, file, text);
+    len = disk_read_all(disk, file, text, SMALLFILE_MAX, 0);
     disk->ops->close(file);
     if (len < 0) {
         rc = smallfile_error(err, (int)len, "read", path);
@@ -94,22 +75,6 @@ void smallfile_seal(char text[SMALLFILE_MAX])
              crc32c(0, text, len));
 }
 
-static int write_all(struct disk *disk, struct disk_file *file, const char *text)
-{
-    size_t size = strlen(text);
-    size_t at = 0;
-
-    while (at < size) {
-        ssize_t rc = disk->ops->write(file, text + at, size - at, at);
-
-        if (rc < 0) {
-            return (int)rc;
-        }
-        at += (size_t)rc;
-    }
-    return disk->ops->sync(file);
-}
-
 int smallfile_replace(struct disk *disk, const char *dir, const char *name,
                       const char *text, struct err *err)
 {
@@ -124,7 +89,8 @@ int smallfile_replace(struct disk *disk, const char *dir, const char *name,
         rc = smallfile_error(err, rc, "create", draft);
         goto out;
     }
-    rc = write_all(disk, file, text);
+    rc = disk_write_all(disk, file, text, strlen(text), 0);
+    rc = rc == 0 ? disk->ops->sync(file) : rc;
     disk->ops->close(file);
     if (rc == 0) {
         rc = FAILPOINT_RC(SMALLFILE_DRAFT);

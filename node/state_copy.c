@@ -17,6 +17,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "node/datadir.h"
 #include "node/smallfile.h"
 
 #define AGAIN_MS 10 /* kv may want many turns until it can be copied */
@@ -91,22 +92,6 @@ static void copy_fail(struct state_copy *copy, uint64_t now_ms)
 
 /* ---- a slice, on the bulk lane ---- */
 
-static int write_all(struct state_copy *copy, size_t len)
-{
-    size_t done = 0;
-
-    while (done < len) {
-        ssize_t rc = disk_of(copy)->ops->write(copy->file, copy->slice + done, len - done,
-                                               copy->filled + done);
-
-        if (rc < 0) {
-            return smallfile_error(&copy->err, (int)rc, "write", copy->path);
-        }
-        done += (size_t)rc;
-    }
-    return 0;
-}
-
 static size_t slice_len(const struct state_copy *copy)
 {
     uint64_t left = copy->of.size - copy->filled;
@@ -118,7 +103,6 @@ static void run_slice(struct env_job *job)
 {
     struct state_copy *copy = container_of(job, struct state_copy, job);
     size_t len = slice_len(copy);
-
     int rc = FAILPOINT_RC(COPY_SLICE);
 
     copy->rc = rc < 0 ? smallfile_error(&copy->err, rc, "write", copy->path)
@@ -126,7 +110,8 @@ static void run_slice(struct env_job *job)
                                      &copy->err);
     if (copy->rc == 0) {
         digest_add(copy->digest, copy->slice, len);
-        copy->rc = write_all(copy, len);
+        rc = disk_write_all(disk_of(copy), copy->file, copy->slice, len, copy->filled);
+        copy->rc = rc < 0 ? smallfile_error(&copy->err, rc, "write", copy->path) : 0;
     }
 }
 
@@ -145,23 +130,6 @@ static void start_slice(struct state_copy *copy)
 }
 
 /* ---- by the turn ---- */
-
-static int look_for_room(struct state_copy *copy)
-{
-    int64_t space = disk_of(copy)->ops->space(disk_of(copy), copy->options.dir);
-
-    if (space < 0) {
-        return smallfile_error(&copy->err, (int)space, "look at", copy->options.dir);
-    }
-    if ((uint64_t)space < copy->of.size + STATE_SPACE_RESERVE) {
-        return err_set(&copy->err, ERR_FULL,
-                       "%s: %" PRIu64 " MiB are free, a copy of the state needs %" PRIu64
-                       " and %llu must stay free; free some space",
-                       copy->options.dir, (uint64_t)(space / (int64_t)MIB),
-                       (uint64_t)(copy->of.size / MIB + 1), STATE_SPACE_RESERVE / MIB);
-    }
-    return 0;
-}
 
 static int open_file(struct state_copy *copy)
 {
@@ -195,7 +163,8 @@ static void begin(struct state_copy *copy, uint64_t now_ms)
     copy->filled = 0;
     copy->users = 0;
     copy->unused_ms = now_ms;
-    copy->rc = look_for_room(copy);
+    copy->rc = datadir_room(disk_of(copy), copy->options.dir, "a copy of the state",
+                            copy->of.size, &copy->err);
     if (copy->rc == 0) {
         copy->rc = open_file(copy);
     }

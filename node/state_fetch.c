@@ -180,16 +180,10 @@ static void on_ended(void *owner, bool reset)
     fetch->ended = true;
 }
 
-static void on_drained(void *owner)
-{
-    /* Next to nothing is ever written here. */
-}
-
 static const struct stream_events events = {
     .opened = on_opened,
     .received = on_received,
     .ended = on_ended,
-    .drained = on_drained,
 };
 
 /* ---- dialling ---- */

@@ -124,16 +124,10 @@ static void on_ended(void *owner, bool reset)
     serving->broken = true;
 }
 
-static void on_drained(void *owner)
-{
-    /* The turn looks at the backlog. */
-}
-
 static const struct stream_events events = {
     .opened = on_opened,
     .received = on_received,
     .ended = on_ended,
-    .drained = on_drained,
 };
 
 /* ---- the end of one ---- */
@@ -285,7 +279,7 @@ static int read_chunk(struct serving *serving)
 {
     struct disk *disk = env_of(serving)->disk;
     const char *path = serving->server->options.copy->path;
-    size_t done = 0;
+    ssize_t n;
     int rc;
 
     FAILPOINT(STATE_SEND);
@@ -295,16 +289,14 @@ static int read_chunk(struct serving *serving)
             return smallfile_error(&serving->err, rc, "open", path);
         }
     }
-    while (done < serving->n_bytes) {
-        ssize_t n = disk->ops->read(serving->file, serving->bytes + done,
-                                    serving->n_bytes - done, serving->offset + done);
-
-        if (n <= 0) {
-            return n < 0 ? smallfile_error(&serving->err, (int)n, "read", path)
-                         : err_set(&serving->err, ERR_IO, "read %s: it ends at %" PRIu64,
-                                   path, serving->offset + done);
-        }
-        done += (size_t)n;
+    n = disk_read_all(disk, serving->file, serving->bytes, serving->n_bytes,
+                      serving->offset);
+    if (n < 0) {
+        return smallfile_error(&serving->err, (int)n, "read", path);
+    }
+    if ((size_t)n < serving->n_bytes) {
+        return err_set(&serving->err, ERR_IO, "read %s: it ends at %" PRIu64, path,
+                       serving->offset + (uint64_t)n);
     }
     return 0;
 }

@@ -9,7 +9,6 @@
  * another checksum; the disk. */
 #include "node/state_sink.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -17,33 +16,16 @@
 #include "base/failpoint.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "node/datadir.h"
 #include "node/smallfile.h"
 #include "peer.pb-c.h"
 #include "raftlog/link.h"
-
-static int look_for_room(struct disk *disk, const char *dir, uint64_t size,
-                         struct err *err)
-{
-    int64_t space = disk->ops->space(disk, dir);
-
-    if (space < 0) {
-        return smallfile_error(err, (int)space, "look at", dir);
-    }
-    if ((uint64_t)space < size + STATE_SPACE_RESERVE) {
-        return err_set(err, ERR_FULL,
-                       "%s: %" PRIu64 " MiB are free, the state needs %" PRIu64
-                       " and %llu must stay free; free some space",
-                       dir, (uint64_t)(space / (int64_t)MIB), (uint64_t)(size / MIB + 1),
-                       STATE_SPACE_RESERVE / MIB);
-    }
-    return 0;
-}
 
 int state_sink_open(struct state_sink *sink, struct disk *disk, const char *dir,
                     const char *path, uint64_t size, struct err *err)
 {
     struct disk_file *file;
-    int rc = look_for_room(disk, dir, size, err);
+    int rc = datadir_room(disk, dir, "the state", size, err);
 
     if (rc != 0) {
         return rc;
@@ -86,22 +68,6 @@ static int sink_sync(struct state_sink *sink, struct err *err)
     return rc < 0 ? smallfile_error(err, rc, "sync", sink->path) : 0;
 }
 
-static int sink_write(struct state_sink *sink, ProtobufCBinaryData bytes, struct err *err)
-{
-    size_t done = 0;
-
-    while (done < bytes.len) {
-        ssize_t rc = sink->disk->ops->write(sink->file, bytes.data + done,
-                                            bytes.len - done, sink->offset + done);
-
-        if (rc < 0) {
-            return smallfile_error(err, (int)rc, "write", sink->path);
-        }
-        done += (size_t)rc;
-    }
-    return 0;
-}
-
 static int take_chunk(struct state_sink *sink, const Kvd__Peer__StateChunk *chunk,
                       struct err *err)
 {
@@ -115,10 +81,11 @@ static int take_chunk(struct state_sink *sink, const Kvd__Peer__StateChunk *chun
                        chunk->data.len, chunk->offset, sink->offset, sink->size);
     }
     rc = FAILPOINT_RC(STATE_TAKE);
-    rc = rc < 0 ? smallfile_error(err, rc, "write", sink->path)
-                : sink_write(sink, chunk->data, err);
-    if (rc != 0) {
-        return rc;
+    rc = rc < 0 ? rc
+                : disk_write_all(sink->disk, sink->file, chunk->data.data,
+                                 chunk->data.len, sink->offset);
+    if (rc < 0) {
+        return smallfile_error(err, rc, "write", sink->path);
     }
     digest_add(sink->digest, chunk->data.data, chunk->data.len);
     sink->offset += chunk->data.len;

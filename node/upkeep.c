@@ -68,12 +68,7 @@ static void tell_hash(struct node *node)
     frame.applied_index = kv_applied_index(node->kv);
     frame.hash = kv_state_hash(node->kv);
     node->upkeep.told_index = frame.applied_index;
-    for (size_t i = 0; i < node->members.n; i++) {
-        if (node->members.items[i].id != node->members.self) {
-            peers_send_message(node->peers, node->members.items[i].id, LINK_STATE_HASH,
-                               &frame.base);
-        }
-    }
+    peers_send_all(node->peers, LINK_STATE_HASH, &frame.base);
 }
 
 /* ---- by the clock ---- */

@@ -35,39 +35,18 @@ int files_fail(struct err *err, int rc, const char *what, const char *path)
 int files_write(struct disk *disk, struct disk_file *file, const char *path,
                 const void *bytes, size_t len, uint64_t offset, struct err *err)
 {
-    const uint8_t *at = bytes;
+    int rc = disk_write_all(disk, file, bytes, len, offset);
 
-    while (len > 0) {
-        ssize_t n = disk->ops->write(file, at, len, offset);
-
-        if (n <= 0) {
-            return files_fail(err, n < 0 ? (int)n : -EIO, "write", path);
-        }
-        at += n;
-        len -= (size_t)n;
-        offset += (uint64_t)n;
-    }
-    return 0;
+    return rc < 0 ? files_fail(err, rc, "write", path) : 0;
 }
 
 int files_read(struct disk *disk, struct disk_file *file, const char *path, void *bytes,
                size_t len, uint64_t offset, size_t *got, struct err *err)
 {
-    uint8_t *at = bytes;
+    ssize_t n = disk_read_all(disk, file, bytes, len, offset);
 
-    *got = 0;
-    while (*got < len) {
-        ssize_t n = disk->ops->read(file, at + *got, len - *got, offset + *got);
-
-        if (n < 0) {
-            return files_fail(err, (int)n, "read", path);
-        }
-        if (n == 0) {
-            break;
-        }
-        *got += (size_t)n;
-    }
-    return 0;
+    *got = n > 0 ? (size_t)n : 0;
+    return n < 0 ? files_fail(err, (int)n, "read", path) : 0;
 }
 
 int files_load(struct disk *disk, const char *path, size_t size_max, uint8_t **out,

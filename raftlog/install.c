@@ -5,12 +5,8 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "base/minmax.h"
 #include "raftlog/core.h"
-
-static uint64_t larger(uint64_t a, uint64_t b)
-{
-    return a > b ? a : b;
-}
 
 static bool gap(const struct raftlog *log)
 {
@@ -28,9 +24,9 @@ uint64_t install_needs(const struct raftlog *log)
 {
     const struct install *install = &log->install;
     uint64_t told =
-        install->needed > larger(log->commit, install->index) ? install->needed : 0;
+        install->needed > u64_max(log->commit, install->index) ? install->needed : 0;
 
-    return gap(log) ? larger(store_get_anchor(log->store)->index, told) : told;
+    return gap(log) ? u64_max(store_get_anchor(log->store)->index, told) : told;
 }
 
 bool install_pauses(const struct raftlog *log)
@@ -56,7 +52,7 @@ void install_told(struct raftlog *log, uint64_t at_least)
 {
     struct install *install = &log->install;
 
-    if (install_needs(log) == 0 && at_least > larger(log->commit, install->index)) {
+    if (install_needs(log) == 0 && at_least > u64_max(log->commit, install->index)) {
         log_info("the leader has truncated what this log lacks: a state is needed",
                  LOG_UINT("at_least", at_least),
                  LOG_UINT("last", store_last_index(log->store)));

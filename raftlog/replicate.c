@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/minmax.h"
 #include "peer.pb-c.h"
 #include "raftlog/core.h"
 
@@ -27,11 +28,6 @@ void replicate_close(struct replicate *replicate)
     free(replicate->entries);
     free(replicate->pointers);
     *replicate = (struct replicate){0};
-}
-
-static uint64_t larger(uint64_t a, uint64_t b)
-{
-    return a > b ? a : b;
 }
 
 /* The log begins behind this entry. */
@@ -149,7 +145,7 @@ void replicate_rejected(struct raftlog *log, struct peer *peer, uint64_t rejecte
     if (hint_term > 0) {
         agreed = skip_terms(log, agreed, hint_term);
     }
-    agreed = larger(agreed, larger(match, anchor_of(log)));
+    agreed = u64_max(agreed, u64_max(match, anchor_of(log)));
     if (agreed + 1 < cursor->next) {
         cursor_probe(cursor, agreed + 1);
     } else if (!cursor->lacking) {
@@ -284,7 +280,7 @@ static void turn_probing(struct raftlog *log, struct peer *peer, bool room)
 static void turn_streaming(struct raftlog *log, struct peer *peer, bool room)
 {
     struct cursor *cursor = &peer->cursor;
-    uint64_t match = larger(raftlog_match(log, peer->id), anchor_of(log));
+    uint64_t match = u64_max(raftlog_match(log, peer->id), anchor_of(log));
     uint64_t known = match < log->commit ? match : log->commit;
     size_t bytes;
 
@@ -316,7 +312,7 @@ void replicate_turn(struct raftlog *log)
         if (backlog >= LIMIT_PEER_BACKLOG) {
             continue; /* no link, or one that takes nothing */
         }
-        peer->cursor.next = larger(peer->cursor.next, anchor_of(log) + 1);
+        peer->cursor.next = u64_max(peer->cursor.next, anchor_of(log) + 1);
         if (peer->cursor.probing) {
             turn_probing(log, peer, room);
         } else {

@@ -17,6 +17,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/minmax.h"
 #include "raftlog/cache.h"
 #include "raftlog/layout.h"
 #include "raftlog/record.h"
@@ -357,16 +358,6 @@ size_t store_backlog(const struct store *store)
     return store->batches[0].bytes + store->batches[1].bytes;
 }
 
-static uint64_t smaller(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
-static uint64_t larger(uint64_t a, uint64_t b)
-{
-    return a > b ? a : b;
-}
-
 /* A new last segment, beginning at first and with room for a record of this size. */
 static void roll(struct store *store, uint64_t first, uint64_t size, bool after_anchor)
 {
@@ -377,7 +368,7 @@ static void roll(struct store *store, uint64_t first, uint64_t size, bool after_
         .salt = (uint32_t)env_random_u64(store->env),
         .after_anchor = after_anchor,
     };
-    step->roll.size = larger(store->segment_bytes, SEGMENT_HEADER_SIZE + size);
+    step->roll.size = u64_max(store->segment_bytes, SEGMENT_HEADER_SIZE + size);
     store->tail_size = step->roll.size;
     step->roll.made_ahead = spare_take(&store->spare, &step->roll.spare);
     layout_roll(&store->layout, &step->roll.header);
@@ -467,9 +458,9 @@ void store_truncate_suffix(struct store *store, uint64_t index)
     cache_cut(&store->cache, tail->header.first, layout_end(tail));
     stop_reading(store);
     store->place = 0;
-    store->stored = smaller(store->stored, index - 1);
+    store->stored = u64_min(store->stored, index - 1);
     if (store->writing != NULL) {
-        store->writing->last = smaller(store->writing->last, index - 1);
+        store->writing->last = u64_min(store->writing->last, index - 1);
     }
 }
 

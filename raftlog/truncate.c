@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/failpoint.h"
 #include "base/limits.h"
+#include "base/minmax.h"
 #include "raftlog/core.h"
 
 /* The anchor is made durable each time, so it moves in steps of this part of what stays.
@@ -13,16 +14,6 @@
  * and a quarter of what was free. */
 #define HOLD_SEGMENTS   64
 #define STREAM_SEGMENTS 256
-
-static uint64_t lower(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
-static uint64_t larger(uint64_t a, uint64_t b)
-{
-    return a > b ? a : b;
-}
 
 void truncate_open(struct raftlog *log, const struct raftlog_options *options)
 {
@@ -53,8 +44,8 @@ static uint64_t leave(const struct raftlog *log, uint64_t entries, uint64_t byte
 
     store_get_stats(log->store, &stats);
     average = stats.bytes / (held > 0 ? held : 1);
-    bytes = lower(bytes, segments * stats.segment);
-    entries = larger(lower(entries, bytes / (average + 1)), 1);
+    bytes = u64_min(bytes, segments * stats.segment);
+    entries = u64_max(u64_min(entries, bytes / (average + 1)), 1);
     return last > entries ? last - entries : 0;
 }
 
@@ -69,8 +60,8 @@ static uint64_t leave_fetched(const struct raftlog *log)
     if (log->truncate.fetched == 0) {
         return UINT64_MAX;
     }
-    return larger(log->truncate.fetched,
-                  leave(log, UINT64_MAX, LIMIT_LOG_HOLD_STREAM, STREAM_SEGMENTS));
+    return u64_max(log->truncate.fetched,
+                   leave(log, UINT64_MAX, LIMIT_LOG_HOLD_STREAM, STREAM_SEGMENTS));
 }
 
 static uint64_t lowest_match(const struct raftlog *log)
@@ -78,7 +69,7 @@ static uint64_t lowest_match(const struct raftlog *log)
     uint64_t lowest = core_stored(log);
 
     for (size_t i = 0; i < log->n_peers; i++) {
-        lowest = lower(lowest, raftlog_match(log, log->peers[i].id));
+        lowest = u64_min(lowest, raftlog_match(log, log->peers[i].id));
     }
     return lowest;
 }
@@ -90,7 +81,7 @@ static uint64_t leave_lacking(const struct raftlog *log)
     uint64_t most =
         leave(log, truncate->hold_entries, truncate->hold_bytes, HOLD_SEGMENTS);
 
-    return larger(lowest_match(log), most);
+    return u64_max(lowest_match(log), most);
 }
 
 /* ---- truncation ---- */
@@ -108,7 +99,7 @@ static void drop_prefix(struct raftlog *log, uint64_t index)
 
 void truncate_heard(struct raftlog *log, uint64_t may_go)
 {
-    log->truncate.may_go = larger(log->truncate.may_go, may_go);
+    log->truncate.may_go = u64_max(log->truncate.may_go, may_go);
 }
 
 void truncate_turn(struct raftlog *log)
@@ -123,16 +114,16 @@ void truncate_turn(struct raftlog *log)
         return;
     }
     if (log->role == RAFTLOG_LEADER) {
-        truncate_heard(log, lower(leave_lacking(log), leave_fetched(log)));
+        truncate_heard(log, u64_min(leave_lacking(log), leave_fetched(log)));
     }
-    upto = lower(lower(truncate->may_go, core_stored(log)),
-                 lower(truncate->durable, log->applied));
+    upto = u64_min(u64_min(truncate->may_go, core_stored(log)),
+                   u64_min(truncate->durable, log->applied));
     if (upto < first) {
         return;
     }
     recent = leave_recent(log);
     kept = store_last_index(log->store) - recent;
-    upto = lower(upto, lower(leave_fetched(log), recent));
+    upto = u64_min(upto, u64_min(leave_fetched(log), recent));
     if (upto >= first + kept / STEP_PART) {
         drop_prefix(log, upto);
     }

@@ -79,6 +79,14 @@ struct disk {
     const char *sqlite_vfs; /* name of the VFS that sees the same files; NULL: default */
 };
 
+/* The whole of it, however short single writes are: 0 or a negative errno. */
+int disk_write_all(struct disk *disk, struct disk_file *file, const void *bytes,
+                   size_t len, uint64_t offset);
+
+/* As much of it as the file holds: how much, or a negative errno. */
+ssize_t disk_read_all(struct disk *disk, struct disk_file *file, void *bytes, size_t len,
+                      uint64_t offset);
+
 /* Makes the entry of a file in its directory durable. */
 int disk_sync_entry(struct disk *disk, const char *path);
 
@@ -96,7 +104,7 @@ struct stream_events {
     /* The peer ended (reset false) or broke (reset true) the connection; no more events.
      * The owner must call stream_close. */
     void (*ended)(void *owner, bool reset);
-    /* The backlog fell below STREAM_LOW after it had been above it. */
+    /* The backlog fell below STREAM_LOW after it had been above it. May be NULL. */
     void (*drained)(void *owner);
 };
 

@@ -84,18 +84,12 @@ static void on_ended(void *owner, bool reset)
     connection->stream = NULL;
 }
 
-static void on_drained(void *owner)
-{
-    (void)owner;
-}
-
 static void on_accept(void *owner, struct stream *stream)
 {
     static const struct stream_events events = {
         .opened = on_opened,
         .received = on_received,
         .ended = on_ended,
-        .drained = on_drained,
     };
 
     (void)owner;

@@ -183,7 +183,9 @@ static void told_drained(struct stream *end)
 {
     if (end->was_full && backlog(end) < STREAM_LOW && !end->closed && !end->dead) {
         end->was_full = false;
-        end->events->drained(end->owner);
+        if (end->events->drained != NULL) {
+            end->events->drained(end->owner);
+        }
         sim_host_wake(end->net->views[end->host]->host);
     }
 }

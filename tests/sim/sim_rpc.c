@@ -115,16 +115,10 @@ static void on_ended(void *owner, bool reset)
     broke(owner);
 }
 
-static void on_drained(void *owner)
-{
-    (void)owner;
-}
-
 static const struct stream_events stream_events = {
     .opened = on_opened,
     .received = on_received,
     .ended = on_ended,
-    .drained = on_drained,
 };
 
 /* ---- public ---- */
