@@ -159,6 +159,11 @@ static void script_converse(struct script_server *s, int fd)
     } while (!s->hang_up && (n = read(fd, in, sizeof(in))) > 0);
     wire_close(wire);
     buf_close(&out);
+    /* With bytes unread, close() would be a reset, which takes back what the client has
+     * not read either. */
+    shutdown(fd, SHUT_WR);
+    while (read(fd, in, sizeof(in)) > 0) {
+    }
 }
 
 static void *script_run(void *arg)
