@@ -58,8 +58,11 @@ void cluster_track_note(struct cluster_track *track, uint64_t now, int64_t revis
         cluster_track_know(track, now, now);
     }
     if (term > track->term) {
-        cluster_track_pause(track, now > HANDOVER ? now - HANDOVER : 0, now + HANDOVER);
+        uint64_t lost = HANDOVER + track->ahead;
+
+        cluster_track_pause(track, now > lost ? now - lost : 0, now + HANDOVER);
         track->term = term;
+        track->ahead = 0;
     }
     if (applied > track->applied) {
         if (now - track->applied_at > QUIET) {
@@ -68,6 +71,11 @@ void cluster_track_note(struct cluster_track *track, uint64_t now, int64_t revis
         track->applied = applied;
         track->applied_at = now;
     }
+}
+
+void cluster_track_ahead(struct cluster_track *track, uint64_t ahead)
+{
+    track->ahead = ahead > track->ahead ? ahead : track->ahead;
 }
 
 uint64_t cluster_track_born(const struct cluster_track *track, int64_t revision)
@@ -84,6 +92,16 @@ uint64_t cluster_track_seen(const struct cluster_track *track, int64_t revision)
         return UINT64_MAX;
     }
     return revision > 0 ? track->seen[revision] : 0;
+}
+
+uint64_t cluster_track_pause_begin(const struct cluster_track *track, uint64_t moment)
+{
+    for (size_t i = 0; i < track->n_pauses; i++) {
+        if (track->pauses[i].from <= moment && moment < track->pauses[i].to) {
+            return track->pauses[i].from;
+        }
+    }
+    return moment;
 }
 
 uint64_t cluster_track_paused(const struct cluster_track *track, uint64_t from,

@@ -28,6 +28,7 @@ struct cluster_track {
     uint64_t applied;
     uint64_t applied_at;
     uint64_t term;
+    uint64_t ahead; /* ns: the most that a leader of this term counted unwritten */
     struct track_pause *pauses;
     size_t n_pauses;
     size_t pause_room;
@@ -38,6 +39,10 @@ void cluster_track_close(struct cluster_track *track);
 /* A member has applied so much. */
 void cluster_track_note(struct cluster_track *track, uint64_t now, int64_t revision,
                         uint64_t applied, uint64_t term);
+
+/* A leader has counted so much more than what is in the entries that it applied: at the
+ * next change of leader the time may fall back by that. */
+void cluster_track_ahead(struct cluster_track *track, uint64_t ahead);
 
 /* A revision, the one after the last: it was not there before born, and was by seen. */
 void cluster_track_know(struct cluster_track *track, uint64_t born, uint64_t seen);
@@ -50,6 +55,9 @@ uint64_t cluster_track_born(const struct cluster_track *track, int64_t revision)
 
 /* A revision was there at the latest then; UINT64_MAX: not known to have been. */
 uint64_t cluster_track_seen(const struct cluster_track *track, int64_t revision);
+
+/* When the time began not to count, of which this moment is part; else the moment. */
+uint64_t cluster_track_pause_begin(const struct cluster_track *track, uint64_t moment);
 
 /* How much of the time between the two may not have counted. */
 uint64_t cluster_track_paused(const struct cluster_track *track, uint64_t from,

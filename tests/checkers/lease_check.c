@@ -241,11 +241,13 @@ static bool may_have_grown(const struct check *check, const struct lease_ask *fr
     return false;
 }
 
+/* What the first answer had counted already may be lost as well, with what came later. */
 static bool grew(const struct check *check, const struct lease_ask *from,
                  const struct lease_ask *to)
 {
-    uint64_t lost =
-        cluster_track_paused(check->bounds->track, from->sent, to->answered) + GUESS;
+    const struct cluster_track *track = check->bounds->track;
+    uint64_t begin = cluster_track_pause_begin(track, from->sent);
+    uint64_t lost = cluster_track_paused(track, begin, to->answered) + GUESS;
 
     return (uint64_t)to->ttl * TIME_S > (uint64_t)from->ttl * TIME_S + lost &&
            !may_have_grown(check, from, to);

@@ -34,18 +34,24 @@ static void on_back(void *owner, uint64_t number)
     }
 }
 
+static void come_back(struct node_member *member)
+{
+    struct sim_world *world = member->cluster->world;
+
+    sim_world_at(world, sim_world_now(world) + BACK_AFTER, on_back, member, 0);
+}
+
 /* Whoever found its state damaged is started again, as by a supervisor. */
 static void on_gone(void *owner, uint64_t number)
 {
     struct node_member *member = owner;
-    struct sim_world *world = member->cluster->world;
     bool found_rot = member->doomed && member->rotten;
 
     (void)number;
     if (member->node != NULL && (member->doomed || member->stopping)) {
         node_member_kill(member, false, false);
         if (found_rot) {
-            sim_world_at(world, sim_world_now(world) + BACK_AFTER, on_back, member, 0);
+            come_back(member);
         }
     }
 }
@@ -72,6 +78,18 @@ static void watch_state(struct node_member *member, const struct health *health)
     }
 }
 
+/* On a slow disk a leader counts on for long before what it writes is applied. */
+static void watch_time(struct node_member *member, const struct health *health)
+{
+    struct node *node = member->node;
+    uint64_t counted = raftlog_cluster_ms(node->log);
+    uint64_t written = kv_cluster_ms(node->kv);
+
+    if (health->log.role == RAFTLOG_LEADER && counted > written) {
+        cluster_track_ahead(&member->cluster->track, (counted - written) * SIM_MS);
+    }
+}
+
 static void program_turn(void *owner)
 {
     struct node_member *member = owner;
@@ -80,6 +98,7 @@ static void program_turn(void *owner)
     node_turn(member->node);
     node_get_health(member->node, &health);
     watch_state(member, &health);
+    watch_time(member, &health);
     cluster_track_note(&member->cluster->track, sim_world_now(member->cluster->world),
                        health.revision, health.applied_index, health.log.term);
     if (member->stopping && node_stopped(member->node)) {
@@ -196,7 +215,10 @@ void node_member_start(struct node_member *member)
     if (node_open(&member->node, &member->config, sim_host_env(member->host), &err) !=
         0) {
         member->node = NULL;
-        if (!member->disk_fails && !member->disk_full) {
+        if (member->rotten) {
+            node_member_lose_state(member); /* as it was told to, by a person */
+            come_back(member);
+        } else if (!member->disk_fails && !member->disk_full) {
             fail(member->cluster, member->number, err.text);
         }
         fail_no_calls(member);
