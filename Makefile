@@ -185,7 +185,7 @@ $(eval $(call flavour,rel,$(RELEASE)))
 $(eval $(call flavour,san,$(SANITIZE)))
 $(eval $(call flavour,fail,$(FAIL)))
 $(eval $(call flavour,pic,$(SHARED)))
-$(B)/fuzz/%: CC := $(FUZZ_CC)
+$(B)/fuzz/%: override CC := $(FUZZ_CC)
 $(B)/fuzz/tests/fuzz/%: CPPFLAGS += -Itests/fuzz
 $(eval $(call flavour,fuzz,$(FUZZING)))
 

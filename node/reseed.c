@@ -117,8 +117,10 @@ bool reseed_needed(const struct node *node)
 void reseed_continue(struct node *node, uint64_t now_ms)
 {
     struct reseed *reseed = &node->reseed;
+    uint64_t index = need_of(node);
     const struct fetch_need need = {
-        .index = need_of(node),
+        .index = index,
+        .term = raftlog_committed_term(node->log, index),
         .leader = node->status.leader,
         .urgent = !node->served,
     };

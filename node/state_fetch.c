@@ -232,6 +232,7 @@ static void ask(struct state_fetch *fetch, uint64_t now_ms)
 
     state_sink_resume(&fetch->sink);
     request.at_least = fetch->need.index;
+    request.term = fetch->need.term;
     request.copy = fetch->begin.copy;
     request.offset = state_sink_offset(&fetch->sink);
     CHECK(link_encode(&frame, LINK_STATE_REQUEST, &request.base) == 0);

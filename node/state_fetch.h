@@ -40,6 +40,7 @@ enum fetch_state {
 struct fetch_need {
     uint64_t
         index; /* a state as of this index or later; 0: none, what was begun is dropped */
+    uint64_t term; /* of that entry, if it is known to be committed; else 0 */
     uint64_t leader; /* who is asked first; 0: nobody knows */
     bool urgent;     /* nobody is served meanwhile, so there is nobody to step back for */
 };

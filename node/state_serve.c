@@ -1,10 +1,11 @@
 /* Sending the state to members that ask for it.
  *
- * Happy path: a request comes; the copy of the state is made, or shared with others; its
- * begin is told; then, piece by piece as far as the copy is filled, the bulk lane reads
- * the file and makes a frame of it, which is written when the connection has taken most
- * of the one before; the end tells the checksum. What can fail: the request is none or
- * comes late, the state must not be given away, there is no room for a copy (answered
+ * Happy path: a request comes, which may also say what is committed; once the state is
+ * as of what is asked for, a copy of it is made, or shared with others; its begin is
+ * told; then, piece by piece as far as the copy is filled, the bulk lane reads the file
+ * and makes a frame of it, which is written when the connection has taken most of the one
+ * before; the end tells the checksum. What can fail: the request is none or comes late,
+ * the state is too old or must not be given away, there is no room for a copy (answered
  * with a sentence); the connection, or it takes nothing for a while (it ends: the other
  * side comes back for the rest). Memory: a frame and what the connection has not taken of
  * the one before, LIMIT_STATE_STREAMS times. */
@@ -26,14 +27,16 @@
 
 #define REQUEST_MS 10000 /* from the hello to the request */
 #define COPY_MS    30000 /* until a copy is begun */
+#define APPLY_MS   1000  /* until the state here is as of what was asked for */
 #define STALL_MS   10000 /* nothing is taken, or nothing there to send */
 #define FRAME_ROOM 64    /* of a frame, around its bytes of the file */
 #define SPAN_MS    250   /* what was not sent may be made up for that long */
 
-/*   LISTENING --request--> WAITING --copy--> SENDING --end written--> ENDED
- *       +---------------------+-- refused ------+-- late, broken -------^      */
+/*   LISTENING --request--> APPLYING --applied--> WAITING --copy--> SENDING --> ENDED
+ *       +---------------------+---- refused --------+-- late, broken --+---------^ */
 enum serving_state {
     SERVING_LISTENING,
+    SERVING_APPLYING, /* until this member's own state is what is asked for */
     SERVING_WAITING,
     SERVING_SENDING,
     SERVING_ENDED, /* goes as soon as its job is done */
@@ -41,7 +44,8 @@ enum serving_state {
 };
 
 static const unsigned serving_next[SERVING_NSTATES] = {
-    [SERVING_LISTENING] = 1u << SERVING_WAITING | 1u << SERVING_ENDED,
+    [SERVING_LISTENING] = 1u << SERVING_APPLYING | 1u << SERVING_ENDED,
+    [SERVING_APPLYING] = 1u << SERVING_WAITING | 1u << SERVING_ENDED,
     [SERVING_WAITING] = 1u << SERVING_SENDING | 1u << SERVING_ENDED,
     [SERVING_SENDING] = 1u << SERVING_ENDED,
     [SERVING_ENDED] = 0,
@@ -204,6 +208,8 @@ static int read_request(struct serving *serving, struct err *err)
         serving->asked_copy = request->copy;
         serving->asked_offset = request->offset;
         serving->at_least = request->at_least;
+        raftlog_learn_commit(serving->server->options.copy->options.log,
+                             request->at_least, request->term);
     } else if (rc > 0) {
         rc = err_set(err, ERR_CORRUPT, "type %d at this place", (int)frame.type);
     }
@@ -221,8 +227,8 @@ static void listen_to(struct serving *serving, uint64_t now_ms)
                  LOG_HEX("member", serving->member), LOG_TEXT("why", err.text));
         serving_end(serving, true, now_ms);
     } else if (rc > 0) {
-        serving_move(serving, SERVING_WAITING);
-        serving->due_ms = now_ms + COPY_MS;
+        serving_move(serving, SERVING_APPLYING);
+        serving->due_ms = now_ms + APPLY_MS;
     }
 }
 
@@ -252,6 +258,24 @@ static void begin_sending(struct serving *serving, uint64_t now_ms)
                        copy->of.size, serving->offset, now_ms);
     serving_move(serving, SERVING_SENDING);
     serving->due_ms = now_ms + STALL_MS;
+}
+
+/* A copy of a state that is too old would be made for nothing. */
+static void wait_for_state(struct serving *serving, uint64_t now_ms)
+{
+    const struct kv *kv = serving->server->options.copy->options.kv;
+    uint64_t applied = kv_applied_index(kv);
+    struct err err;
+
+    if (applied >= serving->at_least) {
+        serving_move(serving, SERVING_WAITING);
+        serving->due_ms = now_ms + COPY_MS;
+    } else if (now_ms >= serving->due_ms) {
+        err_set(&err, ERR_BUSY,
+                "its own state is as of index %" PRIu64 ", where %" PRIu64 " is needed",
+                applied, serving->at_least);
+        serving_refuse(serving, err.text, now_ms);
+    }
 }
 
 static void wait_for_copy(struct serving *serving, uint64_t now_ms)
@@ -397,6 +421,9 @@ static void serving_continue(struct serving *serving, uint64_t now_ms)
     }
     if (serving->state == SERVING_LISTENING) {
         listen_to(serving, now_ms);
+    }
+    if (serving->state == SERVING_APPLYING) {
+        wait_for_state(serving, now_ms);
     }
     if (serving->state == SERVING_WAITING) {
         wait_for_copy(serving, now_ms);

@@ -60,6 +60,28 @@ void install_told(struct raftlog *log, uint64_t at_least)
     install->needed = at_least;
 }
 
+/* ---- what is known to be committed ---- */
+
+uint64_t raftlog_committed_term(const struct raftlog *log, uint64_t index)
+{
+    const struct store_anchor *anchor = store_get_anchor(log->store);
+
+    return index <= u64_max(log->commit, anchor->index) ? store_term_of(log->store, index)
+                                                        : 0;
+}
+
+void raftlog_learn_commit(struct raftlog *log, uint64_t index, uint64_t term)
+{
+    if (log->role == RAFTLOG_LEADER || install_pauses(log) || term == 0 ||
+        index <= log->commit || index > store_stored_index(log->store) ||
+        !holds(log, index, term)) {
+        return;
+    }
+    log_info("learns from a member that needs a state what is committed",
+             LOG_UINT("index", index), LOG_UINT("before", log->commit));
+    core_adopt(log, index);
+}
+
 /* ---- open ---- */
 
 /* The log lacks the entry of the installed state: it begins anew behind it. No vote of

@@ -148,6 +148,16 @@ void raftlog_enter_term(struct raftlog *log, uint64_t term);
 void raftlog_install(struct raftlog *log, uint64_t index, uint64_t term,
                      uint64_t cluster_ms);
 
+/* The term of an entry that is known here to be committed; 0: it is not, or it lies before
+ * what the log knows. */
+uint64_t raftlog_committed_term(const struct raftlog *log, uint64_t index);
+
+/* Another member knows that this entry is committed. Where the log holds it, all up to it
+ * is the same there and here (Log Matching, section 5.3 of the Raft paper): it counts as
+ * committed here, too. Without a leader a member has no other way to learn that, and one
+ * that needs a state, but has the longest log, lets no other lead. */
+void raftlog_learn_commit(struct raftlog *log, uint64_t index, uint64_t term);
+
 /* Somebody fetches a state as of index: truncation spares the entries above it, up to
  * LIMIT_LOG_HOLD_STREAM bytes. 0: nobody does. */
 void raftlog_hold(struct raftlog *log, uint64_t index);

@@ -44,6 +44,29 @@ static struct raftlog_member *find_source(struct raftlog_member *member,
     return NULL;
 }
 
+/* Whoever is asked for a state learns what is committed. */
+static void tell_committed(struct raftlog_member *member, uint64_t needed)
+{
+    struct raftlog_group *group = member->group;
+    uint64_t term = raftlog_committed_term(member->log, needed);
+
+    for (uint32_t i = 1; i <= group->options.n_members; i++) {
+        struct raftlog_member *other = &group->members[i];
+        struct raftlog_status before;
+        struct raftlog_status after;
+
+        if (other == member || other->log == NULL || sim_host_frozen(other->host)) {
+            continue;
+        }
+        raftlog_get_status(other->log, &before);
+        raftlog_learn_commit(other->log, needed, term);
+        raftlog_get_status(other->log, &after);
+        if (after.commit_index != before.commit_index) {
+            raftlog_member_touched(other);
+        }
+    }
+}
+
 /* True when it still lives. */
 static bool survives(struct raftlog_member *member)
 {
@@ -126,6 +149,7 @@ void raftlog_fetch_turn(struct raftlog_member *member)
     }
     source = find_source(member, needed);
     if (source == NULL) {
+        tell_committed(member, needed);
         return;
     }
     raftlog_get_status(source->log, &status);

@@ -245,6 +245,76 @@ Test(install, a_state_is_adopted_without_any_leader)
     cr_assert_geq(rig_status(&rig, away).commit_index, rig.members[away].installed);
 }
 
+static void make_durable(uint64_t id)
+{
+    raftlog_durable(log_of(id), rig.members[id].applied);
+    rig_run(&rig, 2 * RIG_HEARTBEAT_MS);
+}
+
+static void start_again(uint64_t id, uint64_t applied)
+{
+    rig_stop(&rig, id);
+    rig.members[id].applied = applied;
+    rig_start(&rig, id);
+}
+
+/* One is down; of the others, one has the longest log and no database, and one has
+ * everything, but a restart made it forget what is committed. */
+static void longest_log_lacks_its_state(void)
+{
+    open_group("forgotten", 3);
+    rig_stop(&rig, third);
+    propose_some(300);
+    make_durable(leader);
+    rig_isolate(&rig, away, true);
+    propose_some(3);
+    rig_isolate(&rig, away, false);
+    start_again(away, 100);
+    start_again(leader, 0);
+    cr_assert_gt(rig_status(&rig, leader).last_index, rig_status(&rig, away).last_index);
+    rig_run(&rig, 5 * RIG_ELECTION_MS);
+}
+
+Test(install, what_is_committed_is_learnt_from_a_member_that_needs_a_state)
+{
+    uint64_t needed;
+    uint64_t term;
+
+    longest_log_lacks_its_state();
+    needed = rig_status(&rig, leader).needs_state;
+    term = raftlog_committed_term(log_of(leader), needed);
+    cr_assert_gt(needed, 0);
+    cr_assert_gt(term, 0);
+    cr_assert_eq(rig_status(&rig, away).leader, 0);
+    cr_assert_lt(rig.members[away].applied, needed);
+
+    raftlog_learn_commit(log_of(away), needed, term);
+    rig_run(&rig, 1);
+    cr_assert_eq(rig.members[away].applied, needed);
+
+    rig_install(&rig, away, leader);
+    leader = rig_elect(&rig);
+    propose_some(1);
+    assert_level(away);
+}
+
+Test(install, an_entry_that_the_log_does_not_hold_is_not_learnt_as_committed)
+{
+    uint64_t needed;
+    uint64_t term;
+
+    longest_log_lacks_its_state();
+    needed = rig_status(&rig, leader).needs_state;
+    term = raftlog_committed_term(log_of(leader), needed);
+    raftlog_learn_commit(log_of(away), needed, term + 1);
+    raftlog_learn_commit(log_of(away), needed, 0);
+    raftlog_learn_commit(log_of(away), rig_status(&rig, away).last_index + 1, term);
+    rig_run(&rig, 1);
+    cr_assert_lt(rig_status(&rig, away).commit_index, needed);
+    cr_assert_eq(raftlog_committed_term(log_of(away), rig_status(&rig, away).last_index),
+                 0, "stored, but perhaps not committed");
+}
+
 Test(install, a_state_beyond_the_log_waits_for_a_leader)
 {
     uint64_t installed;
