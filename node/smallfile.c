@@ -56,8 +56,15 @@ int smallfile_read(struct disk *disk, const char *dir, const char *name,
     disk->ops->close(file);
     if (len < 0) {
         rc = smallfile_error(err, (int)len, "read", path);
-    } else if (len == SMALLFILE_MAX || memchr(text, '\0', (size_t)len) != NULL) {
-        rc = err_set(err, ERR_CORRUPT, "read %s: not a file that kvd wrote", path);
+    } else if (len == SMALLFILE_MAX) {
+        rc = err_set(err, ERR_CORRUPT,
+                     "read %s: not a file that kvd wrote, seen at offset %d", path,
+                     SMALLFILE_MAX - 1);
+    } else if (memchr(text, '\0', (size_t)len) != NULL) {
+        rc = err_set(err, ERR_CORRUPT,
+                     "%s is damaged, seen at offset %zu; restore the file from a copy or "
+                     "re-seed this member",
+                     path, strnlen(text, (size_t)len));
     } else {
         text[len] = '\0';
         rc = 0;

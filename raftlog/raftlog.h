@@ -148,8 +148,8 @@ void raftlog_enter_term(struct raftlog *log, uint64_t term);
 void raftlog_install(struct raftlog *log, uint64_t index, uint64_t term,
                      uint64_t cluster_ms);
 
-/* The term of an entry that is known here to be committed; 0: it is not, or it lies before
- * what the log knows. */
+/* The term of an entry that is known here to be committed; 0: it is not, or it lies
+ * before what the log knows. */
 uint64_t raftlog_committed_term(const struct raftlog *log, uint64_t index);
 
 /* Another member knows that this entry is committed. Where the log holds it, all up to it

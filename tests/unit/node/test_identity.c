@@ -1,4 +1,5 @@
 #include <criterion/criterion.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -107,6 +108,28 @@ static void expect_flips_noticed(const char *name)
     cr_assert_eq(identity_load(&loaded, disk_posix(), dir, &err), 0, "%s", err.text);
 }
 
+/* A zero ends a text before its end. */
+static void expect_zeros_noticed(const char *name)
+{
+    char text[SMALLFILE_MAX];
+    struct identity loaded;
+    struct err err;
+    char path[160];
+    int fd;
+
+    snprintf(path, sizeof(path), "%s/%s", dir, name);
+    cr_assert_eq(smallfile_read(disk_posix(), dir, name, text, &err), 0);
+    fd = open(path, O_WRONLY);
+    for (size_t at = 0; at < strlen(text); at++) {
+        cr_assert_eq(pwrite(fd, "", 1, (off_t)at), 1);
+        cr_assert_eq(identity_load(&loaded, disk_posix(), dir, &err), ERR_CORRUPT);
+        cr_assert_not_null(strstr(err.text, name));
+        cr_assert_not_null(strstr(err.text, "offset"), "byte %zu: %s", at, err.text);
+        cr_assert_eq(pwrite(fd, &text[at], 1, (off_t)at), 1);
+    }
+    close(fd);
+}
+
 Test(identity, any_changed_bit_is_noticed, .timeout = 60)
 {
     struct identity id = sample;
@@ -117,6 +140,8 @@ Test(identity, any_changed_bit_is_noticed, .timeout = 60)
 
     expect_flips_noticed("IDENTITY");
     expect_flips_noticed("PEERS");
+    expect_zeros_noticed("IDENTITY");
+    expect_zeros_noticed("PEERS");
 }
 
 Test(identity, a_newer_format_is_refused_by_its_number)
