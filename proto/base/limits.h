@@ -124,8 +124,8 @@
 #define LIMIT_LEASES_SORTED 65536     /* leases that are listed in order */
 #define LIMIT_LEASE_RECORDS 1024      /* in one row of the leases */
 #define LIMIT_LEASE_ROWS    32        /* such rows that a batch removes as old */
-#define LIMIT_LOAD_ROWS     131072    /* of history, taken into the index at a time ... */
-#define LIMIT_LOAD_BYTES    (8 * MIB) /* ... or keys of so many bytes, and one more */
+#define LIMIT_LOAD_ROWS     65536     /* of history, taken into the index at a time ... */
+#define LIMIT_LOAD_BYTES    (4 * MIB) /* ... or keys of so many bytes, and one more */
 #define LIMIT_RESCAN_LEASES 16        /* such rows that a step of the rescan reads */
 #define LIMIT_EXPIRE_WORK   256       /* leases and keys that an entry removes as due */
 #define LIMIT_RESCAN_SLICE  256       /* rows that a step of the rescan reads */

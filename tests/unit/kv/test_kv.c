@@ -300,3 +300,63 @@ Test(kv, contradictions_are_found_at_open)
     }
     open_store();
 }
+
+/* ---- more rows than are taken into the index at a time ---- */
+
+#define LONG_KEY  (100 * KIB)
+#define LONG_KEYS (3 * (int)(LIMIT_LOAD_BYTES / LONG_KEY))
+
+static const char *long_key(int i)
+{
+    static char key[LONG_KEY + 1];
+
+    memset(key, 'k', LONG_KEY);
+    snprintf(key, 16, "%08d", i);
+    key[8] = 'k';
+    return key;
+}
+
+/* Two rows of each key, which come in different batches. */
+static void fill_batches(void)
+{
+    for (int i = 0; i < 2 * LONG_KEYS; i++) {
+        put(&fx, long_key(i % LONG_KEYS), i < LONG_KEYS ? "old" : "new");
+    }
+}
+
+Test(kv, rows_of_many_batches_are_found_again, .timeout = 60)
+{
+    uint64_t hash;
+
+    open_store();
+    fill_batches();
+    hash = kv_state_hash(fx.kv);
+    fixture_reopen(&fx);
+
+    cr_assert_eq(kv_state_hash(fx.kv), hash);
+    for (int i = 0; i < LONG_KEYS; i++) {
+        put(&fx, long_key(i), "newest");
+        cr_assert_eq(fx.status, API_OK);
+    }
+    fixture_reopen(&fx);
+}
+
+Test(kv, the_first_row_that_contradicts_is_named, .timeout = 60)
+{
+    static const char *const sqls[] = {
+        "UPDATE history SET number = 9 WHERE seq = 30", /* seen by the one thread */
+        "UPDATE history SET rev = 1 WHERE seq = 50",    /* by the other */
+    };
+    char part[32];
+
+    open_store();
+    fill_batches();
+    fixture_stop(&fx);
+    sql("UPDATE history SET number = 9 WHERE seq = 90");
+    for (size_t i = ARRAY_LEN(sqls); i-- > 0;) {
+        sql(sqls[i]);
+        seal_rows();
+        snprintf(part, sizeof(part), "row %d of the history", i == 0 ? 30 : 50);
+        expect_refused(ERR_CORRUPT, part);
+    }
+}
