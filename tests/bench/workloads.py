@@ -9,6 +9,7 @@ import time
 import urllib.request
 
 import measure
+from failover import failover
 from measure import Load
 
 # Time for leases to be granted before they end together.
@@ -264,5 +265,6 @@ WORKLOADS = (
     Workload("idle watchers, put 64 x 4", idle_watchers, fresh=True),
     Workload("leases granted, 64 x 16", many_leases, fresh=True),
     Workload("leases that end at once", expiry, fresh=True),
+    Workload("kill the leader", failover, fresh=True),
     Workload("reseed a member", reseed, fresh=True, system="kvd"),
 )
