@@ -1,7 +1,11 @@
 /* The search keeps the calls and returns of one key in a list ordered by time. A call
  * that fits the state is lifted out together with its return and remembered on a stack;
  * meeting a return means that an op ended which was not explained yet, so the last choice
- * is undone. (set, state) pairs that were tried before are not tried again. */
+ * is undone. (set, state) pairs that were tried before are not tried again.
+ *
+ * An op of unknown outcome may never have happened, so each one doubles the search. What
+ * need not be tried: one that would change nothing; and of deletes, which are all alike
+ * and whose answers bind nobody, any but the one that began first. */
 #include "tests/checkers/linear.h"
 
 #include <stdlib.h>
@@ -19,7 +23,8 @@ struct entry {
     struct entry *prev;
     struct entry *ret; /* of a call: its return; of a return: NULL */
     const struct op *op;
-    size_t number; /* of the op within its key */
+    size_t number;              /* of the op within its key */
+    const struct entry *before; /* of the call of an unknown delete: the one before it */
 };
 
 struct choice {
@@ -53,6 +58,11 @@ struct moment {
 static bool answered(const struct op *op)
 {
     return op->outcome == OP_DONE;
+}
+
+static bool is_unknown_delete(const struct op *op)
+{
+    return op->kind == OP_DELETE && !answered(op);
 }
 
 /* A conditional write, or a condition alone. */
@@ -187,6 +197,7 @@ static void build_list(struct search *s, const struct op *const *ops, size_t n)
 {
     struct moment *moments = mem_alloc(2 * n * sizeof(*moments));
     struct entry **calls = mem_zero(n * sizeof(struct entry *));
+    const struct entry *unknown_delete = NULL;
     struct entry *last = &s->head;
 
     for (size_t i = 0; i < n; i++) {
@@ -202,6 +213,10 @@ static void build_list(struct search *s, const struct op *const *ops, size_t n)
             calls[entry->number]->ret = entry;
         } else {
             calls[entry->number] = entry;
+            if (is_unknown_delete(entry->op)) {
+                entry->before = unknown_delete;
+                unknown_delete = entry;
+            }
         }
         link_behind(last, entry);
         last = entry;
@@ -246,6 +261,20 @@ static struct entry *undo(struct search *s, uint64_t *state)
     return choice.call;
 }
 
+static bool explained(const struct search *s, const struct entry *call)
+{
+    return s->set[call->number / 64] >> call->number % 64 & 1;
+}
+
+/* May the op come next, and is it worth trying? Moves the state. */
+static bool helps(const struct search *s, const struct entry *call, uint64_t *state)
+{
+    uint64_t before = *state;
+
+    return (call->before == NULL || explained(s, call->before)) &&
+           fits(call->op, state) && (answered(call->op) || *state != before);
+}
+
 static enum linear_verdict run(struct search *s)
 {
     struct entry *entry = s->head.next;
@@ -269,7 +298,7 @@ static enum linear_verdict run(struct search *s)
             entry = undo(s, &state)->next;
             continue;
         }
-        if (fits(entry->op, &next)) {
+        if (helps(s, entry, &next)) {
             s->set[entry->number / 64] |= 1ull << entry->number % 64;
             if (cache_add(s, next)) {
                 lift(s, entry, state);

@@ -271,3 +271,51 @@ Test(linear, hundreds_of_unknown_writes_are_no_trouble)
     add(&h, read_op(1, 1030, 1035));
     cr_assert_eq(verdict(&h), LINEAR_NO);
 }
+
+static struct op unknown_delete(uint64_t invoked)
+{
+    return (struct op){.kind = OP_DELETE,
+                       .outcome = OP_UNKNOWN,
+                       .invoked = invoked,
+                       .answered = NEVER};
+}
+
+/* Deletes whose answer never came, then values that are gone as often as told. */
+static enum linear_verdict gone(uint64_t deletes, uint64_t times, uint64_t seen_at_last)
+{
+    struct history h = {0};
+    uint64_t now = deletes;
+
+    for (uint64_t i = 0; i < deletes; i++) {
+        add(&h, unknown_delete(i));
+    }
+    for (uint64_t i = 1; i <= times; i++, now += 10) {
+        add(&h, write_op(i, now, now + 1));
+        add(&h, read_op(0, now + 2, now + 3));
+    }
+    add(&h, read_op(seen_at_last, now, now + 1));
+    return verdict(&h);
+}
+
+Test(linear, deletes_that_may_have_happened_explain_as_many_absences)
+{
+    cr_assert_eq(gone(3, 3, 0), LINEAR_YES);
+    cr_assert_eq(gone(3, 4, 0), LINEAR_NO);
+}
+
+Test(linear, hundreds_of_unknown_deletes_are_no_trouble)
+{
+    cr_assert_eq(gone(300, 100, 0), LINEAR_YES);
+    cr_assert_eq(gone(300, 100, 100), LINEAR_NO, "it cannot come back");
+}
+
+Test(linear, a_delete_that_began_too_late_explains_nothing)
+{
+    struct history h = {0};
+
+    add(&h, write_op(1, 0, 1));
+    add(&h, read_op(0, 2, 3));
+    add(&h, unknown_delete(4));
+
+    cr_assert_eq(verdict(&h), LINEAR_NO);
+}
