@@ -29,6 +29,7 @@
 #include "rpc.pb-c.h"
 
 struct kv;
+struct kv_auth_event;
 
 struct kv_options {
     struct env *env; /* its disk, which SQLite sees by disk->sqlite_vfs, and work lane */
@@ -44,6 +45,10 @@ struct kv_options {
      * outside of kv_apply. May be NULL. */
     void (*lock_changed)(void *owner, struct slice name, struct slice key, int64_t token);
     void *lock_owner;
+    /* Tokens of users came or are void (auth.h), as of the entry that is being applied,
+     * or by kv_replace. May be NULL. */
+    void (*auth_changed)(void *owner, const struct kv_auth_event *event);
+    void *auth_owner;
 };
 
 /* Reads every row and compares it with its checksum, and all of them with the state

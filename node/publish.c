@@ -60,6 +60,7 @@ void publisher_continue(struct publisher *p, uint64_t now_ms)
     kvd__command__command__init(&p->command);
     p->command.request_case = KVD__COMMAND__COMMAND__REQUEST_PUBLISH;
     p->command.publish = &p->publish;
+    p->command.internal = true;
     p->op = (struct machine_op){
         .command = &p->command,
         .arena = &p->arena,
