@@ -133,6 +133,26 @@ static void arm(struct call *call)
     }
 }
 
+/* Counts a request, and ends the call where its client makes too many. */
+static bool may_ask(struct call *call)
+{
+    struct node *node = call->node;
+    struct slice client = slice_str(conn_address(call->conn));
+    bool urgent = rpc_get(call->method)->flags & RPC_URGENT;
+    uint64_t wait_ms;
+
+    while (client.len > 0 && client.ptr[--client.len] != ':') {
+        /* the port is another one for each connection */
+    }
+    wait_ms = rate_take(&node->calls.rate, client, urgent, env_mono_ms(node->env));
+    if (wait_ms != 0) {
+        metrics_add(&node->metrics, METRIC_RATE_LIMITED, 1);
+        wire_retry_after(call->stream, wait_ms);
+        call_fail(call, API_TOO_MANY_REQUESTS);
+    }
+    return wait_ms == 0;
+}
+
 void call_begin(struct node *node, struct conn *conn, struct wire_call *stream,
                 const struct wire_metadata *metadata)
 {
@@ -156,6 +176,9 @@ void call_begin(struct node *node, struct conn *conn, struct wire_call *stream,
     if (rpc_get(call->method)->start == NULL) {
         rpc_unknown_method(call->method, unknown, sizeof(unknown));
         call_fail_text(call, GRPC_UNIMPLEMENTED, unknown);
+        return;
+    }
+    if (!is_bidi(call) && !may_ask(call)) {
         return;
     }
     if (metadata->bad_version) {
@@ -199,7 +222,7 @@ static ProtobufCMessage *decode(struct call *call, struct slice message)
 /* Recorded here, heard in the turn. */
 static void inbox_add(struct call *call, struct slice bytes)
 {
-    ProtobufCMessage *message = decode(call, bytes);
+    ProtobufCMessage *message = may_ask(call) ? decode(call, bytes) : NULL;
     struct inbox_item *item;
 
     if (message == NULL) {

@@ -5,7 +5,7 @@
 #include "base/check.h"
 #include "base/limits.h"
 
-void calls_init(struct calls *calls, uint64_t now_ms)
+void calls_init(struct calls *calls, uint64_t rate_limit, uint64_t now_ms)
 {
     *calls = (struct calls){0};
     list_init(&calls->ready);
@@ -16,6 +16,7 @@ void calls_init(struct calls *calls, uint64_t now_ms)
     list_init(&calls->all);
     list_init(&calls->idle);
     wheel_init(&calls->deadlines, now_ms);
+    rate_init(&calls->rate, rate_limit);
 }
 
 static struct call *call_at(struct list *place)
@@ -162,6 +163,7 @@ void calls_close(struct calls *calls)
     struct call *call;
 
     CHECK(calls->n == 0);
+    rate_close(&calls->rate);
     while ((call = calls_take_idle(calls)) != NULL) {
         arena_close(&call->arena);
         free(call);

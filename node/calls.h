@@ -15,6 +15,7 @@
 #include "kv/kv.h"
 #include "node/call.h"
 #include "node/machine.h"
+#include "node/rate.h"
 #include "node/rpc.h"
 #include "node/wheel.h"
 #include "raftlog/raftlog.h"
@@ -90,6 +91,7 @@ struct calls {
     struct wheel deadlines;
     struct list idle; /* ended, kept for reuse */
     size_t n_idle;
+    struct rate rate;
     size_t n;      /* in use */
     size_t unsent; /* bytes of replies whose streams are not closed */
 };
@@ -142,7 +144,8 @@ void call_wait(struct call *call, void (*poll)(struct call *call));
 
 /* ---- for the turn ---- */
 
-void calls_init(struct calls *calls, uint64_t now_ms);
+/* rate_limit: see rate_init. */
+void calls_init(struct calls *calls, uint64_t rate_limit, uint64_t now_ms);
 
 /* Starts the requests that are complete; streams hear what arrived. */
 void calls_start(struct calls *calls);

@@ -48,6 +48,7 @@ struct config {
     uint32_t election_ms;
     uint64_t max_request_bytes;
     uint32_t max_txn_ops;
+    uint32_t rate_limit; /* requests a second of one address; 0: none */
     uint32_t max_streams;
     int64_t quota_bytes;  /* 0: no limit */
     uint32_t progress_ms; /* --watch-progress-notify-interval */

@@ -44,7 +44,8 @@ enum metric {
     METRIC_FETCHES_FAILED,  /* states that were thrown away */
     METRIC_HEALTH_SUCCESS,  /* of /health */
     METRIC_HEALTH_FAILURES,
-    METRIC_DISK_STALLS, /* the log's disk did not answer in time */
+    METRIC_DISK_STALLS,  /* the log's disk did not answer in time */
+    METRIC_RATE_LIMITED, /* requests refused for their number */
     METRIC_NMETRICS,
 };
 

@@ -283,7 +283,7 @@ static void open_machine(struct node *node)
     }
     node->machine = machine_open(&options);
     raftlog_get_status(node->log, &node->status);
-    calls_init(&node->calls, now_ms);
+    calls_init(&node->calls, node->config->rate_limit, now_ms);
     watching_init(&node->watching, now_ms);
     waits_init(&node->waits, now_ms);
     renewals_init(&node->renewals, node->machine, options.request_max);

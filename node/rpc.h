@@ -25,6 +25,8 @@ enum rpc_flag {
     RPC_NO_HEADER = 1 << 2,   /* the reply has no header */
     RPC_FENCED = 1 << 3,      /* takes a fence from the metadata */
     RPC_STATELESS = 1 << 4,   /* answered also before the member has a state */
+    RPC_URGENT = 1 << 5,      /* eases the load, keeps a promise or shows the health: the
+                               * rate limit refuses it last */
 };
 
 struct rpc_method {

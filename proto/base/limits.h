@@ -28,6 +28,7 @@
 #define LIMIT_HTTP1_TARGET     (2 * KIB)   /* path and query of a page */
 #define LIMIT_HTTP1_INPUT      (128 * KIB) /* of requests that wait for the one before */
 #define LIMIT_HTTP1_OUTPUT     (256 * KIB) /* above this no further request is read */
+#define LIMIT_RATE_CLIENTS     16384       /* whose requests are counted */
 #define LIMIT_PROBE_MS         7000        /* a page waits for its linearizable read */
 #define LIMIT_FLUSH_BYTES      (1 * MIB)   /* to one connection in one turn */
 #define LIMIT_LAST_BYTES       (4 * MIB)   /* waiting for a client that ended its side */

@@ -6,6 +6,7 @@
  * half with END_STREAM, a server's with trailers. A call that ends before any message is
  * answered by one HEADERS frame ("trailers-only"). What can fail: the queue of unsent
  * bytes is full. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,32 +55,41 @@ static size_t response_headers(nghttp2_nv nv[2], const char *http_status)
     return 2;
 }
 
+#define TRAILERS_MAX 3
+
 /* Room for the texts that nghttp2 copies while a frame is submitted. */
 struct trailer_text {
     char code[12];
+    char retry[24];
     char message[3 * STATUS_TEXT_MAX];
 };
 
-static size_t trailers(const struct wire_call *call, nghttp2_nv nv[2],
+static size_t trailers(const struct wire_call *call, nghttp2_nv nv[TRAILERS_MAX],
                        struct trailer_text *text)
 {
     size_t len = (size_t)snprintf(text->code, sizeof(text->code), "%d", call->status);
+    size_t n = 0;
 
-    nv[0] = field("grpc-status", text->code, len, NGHTTP2_NV_FLAG_NO_COPY_NAME);
-    if (call->status_text == NULL) {
-        return 1;
+    nv[n++] = field("grpc-status", text->code, len, NGHTTP2_NV_FLAG_NO_COPY_NAME);
+    if (call->status_text != NULL) {
+        len = percent_encode(slice_str(call->status_text), text->message,
+                             sizeof(text->message));
+        nv[n++] = field("grpc-message", text->message, len,
+                        NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_INDEX);
     }
-    len = percent_encode(slice_str(call->status_text), text->message,
-                         sizeof(text->message));
-    nv[1] = field("grpc-message", text->message, len,
-                  NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_INDEX);
-    return 2;
+    if (call->retry_ms != 0) {
+        len = (size_t)snprintf(text->retry, sizeof(text->retry), "%" PRIu64,
+                               call->retry_ms);
+        nv[n++] = field("grpc-retry-pushback-ms", text->retry, len,
+                        NGHTTP2_NV_FLAG_NO_COPY_NAME);
+    }
+    return n;
 }
 
 static void submit_trailers(struct wire_call *call)
 {
     struct trailer_text text;
-    nghttp2_nv nv[2];
+    nghttp2_nv nv[TRAILERS_MAX];
     size_t n = trailers(call, nv, &text);
 
     CHECK(nghttp2_submit_trailer(call->wire->ng, call->id, nv, n) == 0);
@@ -89,7 +99,7 @@ static void submit_only_trailers(struct wire_call *call, int http_status)
 {
     struct trailer_text text;
     char status[12];
-    nghttp2_nv nv[4];
+    nghttp2_nv nv[2 + TRAILERS_MAX];
     size_t n;
 
     CHECK(http_status >= 100 && http_status <= 999);
@@ -251,6 +261,11 @@ size_t wire_queued(const struct wire_call *call)
 size_t wire_queued_in_all(const struct wire *wire)
 {
     return wire->queued;
+}
+
+void wire_retry_after(struct wire_call *call, uint64_t ms)
+{
+    call->retry_ms = ms;
 }
 
 void wire_finish(struct wire_call *call, int grpc_code, const char *text)

@@ -84,6 +84,7 @@ struct wire_call {
     bool ending;       /* no message will be added */
     int status;        /* server: of the trailers */
     char *status_text; /* or NULL */
+    uint64_t retry_ms; /* the same; 0: nothing is said of it */
 };
 
 /* ---- call.c ---- */

@@ -110,6 +110,9 @@ size_t wire_queued_in_all(const struct wire *wire); /* of all calls of the conne
 /* Ends the call with a status; text may be NULL. Messages queued before go out first.
  * Wire itself ends a call whose input is broken; then this does nothing. */
 void wire_finish(struct wire_call *call, int grpc_code, const char *text);
+/* Before that: the client should not try again before so many ms (gRPC proposal A6,
+ * "gRPC Retry Design": grpc-retry-pushback-ms in the trailers). */
+void wire_retry_after(struct wire_call *call, uint64_t ms);
 /* Graceful: GOAWAY(2^31-1) now; the second step, GOAWAY(last id), after a round trip. */
 void wire_go_away(struct wire *wire);
 /* The second step without waiting longer: a client that does nothing may not answer. */

@@ -31,6 +31,7 @@ class Failed(Exception):
     def __init__(self, error):
         self.code = error.code()
         self.text = error.details() or ""
+        self.trailers = dict(error.trailing_metadata() or ())
         super().__init__("%s: %s" % (self.code.name, self.text))
 
 
