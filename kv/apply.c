@@ -2,16 +2,20 @@
  *
  * Happy path: an entry first moves cluster_ms on and removes leases that are due by it.
  * Its payload is a batch of commands; each is decoded by itself into
- * an arena that is used again for the next, applied, and its outcome told to the one who
- * waits for it here. A command that is refused changes nothing, but the entry counts as
- * applied all the same, in the same way on every member. What can fail: a payload that
- * cannot be read, or a command that this version does not know: both are fatal, for to go
- * on would make this member differ from the others. */
+ * an arena that is used again for the next, its user's permissions are looked at, it is
+ * applied, and its outcome told to the one who waits for it here. A command that is
+ * refused changes nothing, but the entry counts as applied all the same, in the same way
+ * on every member. What can fail: a payload that cannot be read, or a command that this
+ * version does not know: both are fatal, for to go on would make this member differ from
+ * the others. */
 #include <inttypes.h>
 
+#include "api/bytes.h"
 #include "api/decode.h"
 #include "base/check.h"
 #include "base/mem.h"
+#include "kv/auth_apply.h"
+#include "kv/auth_may.h"
 #include "kv/check.h"
 #include "kv/fence.h"
 #include "kv/kv.h"
@@ -132,6 +136,12 @@ static enum api_status apply_acquire(struct kv *kv, const Kvd__Command__Command 
     Kvd__Command__LockOutcome *res = NULL;
     enum api_status status = lock_acquire(kv, cmd->lock_acquire, reply, &res);
 
+    /* Who may take the lock need not see who has it. */
+    if (res != NULL && res->answer != NULL && kv->auth.acting != NULL &&
+        !auth_may_lock(kv, kv->auth.acting, KV_AUTH_READ,
+                       api_slice(cmd->lock_acquire->name))) {
+        res->answer->holder = NULL;
+    }
     *out = (ProtobufCMessage *)res;
     return status;
 }
@@ -185,6 +195,18 @@ static const struct command_type {
     {KVD__COMMAND__COMMAND__REQUEST_LOCK_RELEASE, apply_release},
     {KVD__COMMAND__COMMAND__REQUEST_LOCK_LEAVE, apply_leave},
     {KVD__COMMAND__COMMAND__REQUEST_LOCK_FORCE_RELEASE, apply_force_release},
+    {KVD__COMMAND__COMMAND__REQUEST_AUTH_ENABLE, auth_apply},
+    {KVD__COMMAND__COMMAND__REQUEST_AUTH_DISABLE, auth_apply},
+    {KVD__COMMAND__COMMAND__REQUEST_AUTHENTICATE, auth_apply},
+    {KVD__COMMAND__COMMAND__REQUEST_USER_ADD, auth_apply},
+    {KVD__COMMAND__COMMAND__REQUEST_USER_DELETE, auth_apply},
+    {KVD__COMMAND__COMMAND__REQUEST_USER_CHANGE_PASSWORD, auth_apply},
+    {KVD__COMMAND__COMMAND__REQUEST_USER_GRANT_ROLE, auth_apply},
+    {KVD__COMMAND__COMMAND__REQUEST_USER_REVOKE_ROLE, auth_apply},
+    {KVD__COMMAND__COMMAND__REQUEST_ROLE_ADD, auth_apply},
+    {KVD__COMMAND__COMMAND__REQUEST_ROLE_DELETE, auth_apply},
+    {KVD__COMMAND__COMMAND__REQUEST_ROLE_GRANT_PERMISSION, auth_apply},
+    {KVD__COMMAND__COMMAND__REQUEST_ROLE_REVOKE_PERMISSION, auth_apply},
 };
 
 static const struct command_type *type_of(const Kvd__Command__Command *cmd)
@@ -220,7 +242,11 @@ static void apply_command(struct kv *kv, const Kvd__Command__Command *cmd,
         arena = waiters->find(waiters->owner, cmd);
     }
     reply = reply_for(arena);
-    status = type->apply(kv, cmd, &reply, &res);
+    status = auth_may_command(kv, cmd, &kv->auth.acting);
+    if (status == API_OK) {
+        status = type->apply(kv, cmd, &reply, &res);
+    }
+    kv->auth.acting = NULL;
     if (status == API_OK && reply.too_large) {
         status = API_RESPONSE_TOO_LARGE;
     }

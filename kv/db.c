@@ -18,11 +18,13 @@ static const char *const texts[DB_NSTMTS] = {
     [DB_PIN] = "BEGIN",
     [DB_META_LOAD] = "SELECT applied_index, applied_term, cluster_ms, revision,"
                      " compact_revision, seq, row_count, state_sum, removed_sum,"
-                     " compact_seq, lease_sum, checksum FROM meta",
+                     " compact_seq, lease_sum, auth_enabled, auth_revision, auth_sum,"
+                     " checksum FROM meta",
     [DB_META_STORE] = "UPDATE meta SET applied_index = ?1, applied_term = ?2,"
                       " cluster_ms = ?3, revision = ?4, compact_revision = ?5,"
                       " seq = ?6, row_count = ?7, state_sum = ?8, removed_sum = ?9,"
-                      " compact_seq = ?10, lease_sum = ?11, checksum = ?12"
+                      " compact_seq = ?10, lease_sum = ?11, auth_enabled = ?12,"
+                      " auth_revision = ?13, auth_sum = ?14, checksum = ?15"
                       " WHERE id = 1",
     [DB_APPEND] = "INSERT INTO history (seq, rev, prev, created, number, lease, checksum,"
                   " key, value) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
@@ -40,6 +42,11 @@ static const char *const texts[DB_NSTMTS] = {
     [DB_LEASE_REMOVE] = "DELETE FROM lease WHERE row = ?1",
     [DB_LEASE_LOAD] = "SELECT row, checksum, records FROM lease WHERE row > ?1"
                       " ORDER BY row LIMIT ?2",
+    [DB_AUTH_STORE] = "INSERT OR REPLACE INTO auth (row, kind, checksum, record)"
+                      " VALUES (?1, ?2, ?3, ?4)",
+    [DB_AUTH_REMOVE] = "DELETE FROM auth WHERE row = ?1",
+    [DB_AUTH_LOAD] = "SELECT row, kind, checksum, record FROM auth WHERE row > ?1"
+                     " ORDER BY row LIMIT ?2",
     [DB_PAGES] = "PRAGMA page_count",
     [DB_PAGES_FREE] = "PRAGMA freelist_count",
 };

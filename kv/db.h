@@ -31,6 +31,9 @@ enum db_stmt {
     DB_LEASE_APPEND,
     DB_LEASE_REMOVE,
     DB_LEASE_LOAD, /* rows after one */
+    DB_AUTH_STORE,
+    DB_AUTH_REMOVE,
+    DB_AUTH_LOAD, /* rows after one */
     DB_PAGES,
     DB_PAGES_FREE,
     DB_NSTMTS,

@@ -31,6 +31,11 @@ uint64_t hash_lease(const struct lease *lease)
     return XXH3_64bits(all, sizeof(all));
 }
 
+uint64_t hash_auth(int kind, struct slice record)
+{
+    return XXH3_64bits_withSeed(record.ptr, record.len, (uint64_t)kind);
+}
+
 uint64_t hash_state(const struct meta *meta)
 {
     const uint64_t all[] = {
@@ -42,6 +47,9 @@ uint64_t hash_state(const struct meta *meta)
         (uint64_t)meta->seq,
         meta->state_sum,
         meta->lease_sum,
+        meta->auth_enabled,
+        meta->auth_revision,
+        meta->auth_sum,
     };
 
     return XXH3_64bits(all, sizeof(all));

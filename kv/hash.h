@@ -2,8 +2,9 @@
  *
  * The state hash covers: every row that was ever appended to history, whether compaction
  * has removed it or not; the members as they published themselves; the leases; the
- * applied index and term, cluster_ms, revision and compact revision. The hashes of rows,
- * members and leases are added up, so that the order of work does not matter; each holds
+ * users and roles, whether auth is on and its revision; the applied index and term,
+ * cluster_ms, revision and compact revision. The hashes of rows, members, leases, users
+ * and roles are added up, so that the order of work does not matter; each of a row holds
  * the row's place (seq), so that the order of events does. What compaction removed is
  * counted apart (meta.removed_sum), for the rows that are left must add up to the
  * difference. */
@@ -33,6 +34,7 @@ struct lease;
 
 uint64_t hash_member(uint64_t id, struct slice publish);
 uint64_t hash_lease(const struct lease *lease);
+uint64_t hash_auth(int kind, struct slice record);
 uint64_t hash_state(const struct meta *meta);
 
 #endif

@@ -1,10 +1,10 @@
 /* The state machine: open, close, a batch of entries as one SQLite transaction.
  *
  * Happy path: kv_open makes or opens the file, checks the meta row, rebuilds the index,
- * reads the leases and the members and opens the connection for checkpoints. kv_begin and
- * kv_commit enclose kv_apply (apply.c); the meta row goes in with the commit, so data and
- * applied index are never apart. What can fail: opening (err). An error later ends in
- * kv_fail. */
+ * reads the leases, the members, the users and roles and opens the connection for
+ * checkpoints. kv_begin and kv_commit enclose kv_apply (apply.c); the meta row goes in
+ * with the commit, so data and applied index are never apart. What can fail: opening
+ * (err). An error later ends in kv_fail. */
 #include "kv/kv.h"
 
 #include <errno.h>
@@ -188,6 +188,8 @@ static int open_store(struct kv **out, const struct kv_options *options, bool is
     compact_open(kv);
     kv->lock_changed = options->lock_changed;
     kv->lock_owner = options->lock_owner;
+    kv->auth_changed = options->auth_changed;
+    kv->auth_owner = options->auth_owner;
     kv->committed = kv->meta.applied_index;
     *out = kv;
     return 0;
@@ -223,6 +225,7 @@ void kv_close(struct kv *kv)
     durable_close(&kv->durable);
     compact_close(kv);
     members_close(kv);
+    auth_close(&kv->auth);
     locks_close(&kv->locks);
     leases_close(&kv->leases);
     watches_close(kv);

@@ -97,8 +97,9 @@ uint64_t kv_applied_term(const struct kv *kv);
 uint64_t kv_cluster_ms(const struct kv *kv);
 int64_t kv_revision(const struct kv *kv);
 int64_t kv_compact_revision(const struct kv *kv); /* -1: never */
-/* Equal on all members at equal applied index: over all rows ever written, the members
- * and what is above (hash.h). Restarts and slices of compaction do not change it. */
+/* Equal on all members at equal applied index: over all rows ever written, the members,
+ * users and roles, and what is above (hash.h). Restarts and slices of compaction do not
+ * change it. */
 uint64_t kv_state_hash(const struct kv *kv);
 
 struct kv_stats {

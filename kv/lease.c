@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "kv/auth_may.h"
 #include "kv/hash.h"
 #include "kv/kv.h"
 #include "kv/state.h"
@@ -283,6 +284,7 @@ void lease_attach(struct kv *kv, int64_t id, struct key *key)
     }
     key->attached = lease->n_keys;
     lease->keys[lease->n_keys++] = key;
+    auth_note_attached(kv, id);
 }
 
 void lease_detach(struct kv *kv, int64_t id, struct key *key)

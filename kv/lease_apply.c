@@ -11,6 +11,7 @@
 #include "base/failpoint.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "kv/auth_may.h"
 #include "kv/kv.h"
 #include "kv/state.h"
 #include "kv/write.h"
@@ -132,15 +133,49 @@ static int64_t renew(struct kv *kv, int64_t id)
     return lease->ttl;
 }
 
+/* Whose the ids are, while one goes through them. */
+struct renewers {
+    const Kvd__Command__LeaseRenew *req;
+    size_t run;  /* of the ids of one user */
+    uint32_t at; /* in it */
+    struct auth_item *user;
+};
+
+/* Of the next id. NULL: nobody who is known. */
+static struct auth_item *next_renewer(struct kv *kv, struct renewers *who)
+{
+    while (who->run < who->req->n_by && who->at == who->req->by[who->run]->n) {
+        who->run++;
+        who->at = 0;
+    }
+    if (who->run == who->req->n_by) {
+        return NULL;
+    }
+    if (who->at++ == 0 &&
+        auth_user_of(kv, who->req->by[who->run]->user, &who->user) != API_OK) {
+        who->user = NULL;
+    }
+    return who->user;
+}
+
+static bool may_renew(struct kv *kv, struct renewers *who, int64_t id)
+{
+    struct auth_item *user = next_renewer(kv, who);
+
+    return !kv->meta.auth_enabled ||
+           (user != NULL && auth_may_lease(kv, user, KV_AUTH_WRITE, id));
+}
+
 enum api_status lease_renew(struct kv *kv, const Kvd__Command__LeaseRenew *req,
                             struct reply *reply, Kvd__Command__LeaseRenewed **out)
 {
     Kvd__Command__LeaseRenewed *res =
         reply_message(reply, &kvd__command__lease_renewed__descriptor);
     int64_t *ttls = reply_alloc(reply, req->n_ids * sizeof(ttls[0]));
+    struct renewers who = {.req = req};
 
     for (size_t i = 0; i < req->n_ids; i++) {
-        int64_t ttl = renew(kv, req->ids[i]);
+        int64_t ttl = may_renew(kv, &who, req->ids[i]) ? renew(kv, req->ids[i]) : -1;
 
         if (ttls != NULL) {
             ttls[i] = ttl;

@@ -1,7 +1,7 @@
 /* Reading the state at open: the index is rebuilt from history, rows in order of seq;
- * then leases and members. Rows are taken into the index by thousands, sorted by key, in
- * which each key keeps the order of its versions; a second thread does that while the
- * first one reads the next thousands. What can fail: SQLite finds the file
+ * then leases, members, users and roles. Rows are taken into the index by thousands,
+ * sorted by key, in which each key keeps the order of its versions; a second thread does
+ * that while the first one reads the next thousands. What can fail: SQLite finds the file
  * damaged, a row does not match its checksum, rows contradict each other or the meta row,
  * or all of them do not add up to the state hash. So every row is read whole: what is
  * damaged is found now, not when somebody asks for it. */
@@ -280,7 +280,7 @@ static int load_parts(struct load *load, struct err *err)
 
     if ((rc = load_history(load, err)) != 0 ||
         (rc = lease_load(kv, load->leased, err)) != 0 ||
-        (rc = members_open(kv, err)) != 0) {
+        (rc = members_open(kv, err)) != 0 || (rc = auth_load(kv, err)) != 0) {
         return rc;
     }
     if (load->sum + members_sum(kv) != kv->meta.state_sum - kv->meta.removed_sum) {

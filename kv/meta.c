@@ -4,8 +4,12 @@
 
 #include <xxhash.h>
 
-#define META_N   11 /* numbers in the row, without the checksum */
-#define META_N_1 10 /* those of format 1 */
+#include "kv/schema.h"
+
+#define META_N 14 /* numbers in the row, without the checksum */
+
+/* Those of older formats. */
+static const size_t older[SCHEMA_FORMAT] = {[1] = 10, [2] = 11};
 
 static void to_numbers(const struct meta *meta, uint64_t numbers[META_N])
 {
@@ -21,6 +25,9 @@ static void to_numbers(const struct meta *meta, uint64_t numbers[META_N])
         meta->removed_sum,
         (uint64_t)meta->compact_seq,
         meta->lease_sum,
+        meta->auth_enabled,
+        meta->auth_revision,
+        meta->auth_sum,
     };
 
     memcpy(numbers, all, sizeof(all));
@@ -40,6 +47,9 @@ static struct meta from_numbers(const uint64_t numbers[META_N])
         .removed_sum = numbers[8],
         .compact_seq = (int64_t)numbers[9],
         .lease_sum = numbers[10],
+        .auth_enabled = numbers[11] != 0,
+        .auth_revision = numbers[12],
+        .auth_sum = numbers[13],
     };
 }
 
@@ -48,7 +58,7 @@ static bool makes_sense(const struct meta *meta)
     return meta->revision >= 1 && meta->compact_revision >= -1 &&
            meta->compact_revision <= meta->revision && meta->seq >= 0 &&
            meta->row_count <= (uint64_t)meta->seq && meta->compact_seq >= 0 &&
-           meta->compact_seq <= meta->seq;
+           meta->compact_seq <= meta->seq && meta->auth_revision >= 1;
 }
 
 /* n: of the numbers, so many are under the checksum. */
@@ -85,10 +95,10 @@ int meta_load(struct db *db, struct meta *out, struct err *err)
     return load(db, META_N, out, err);
 }
 
-int meta_upgrade(struct db *db, struct err *err)
+int meta_upgrade(struct db *db, int format, struct err *err)
 {
     struct meta meta;
-    int rc = load(db, META_N_1, &meta, err);
+    int rc = load(db, older[format], &meta, err);
 
     if (rc == 0 && !meta_store(db, &meta)) {
         rc = db_error(db, err, "write the meta row");

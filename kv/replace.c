@@ -6,6 +6,7 @@
  * and rows mean the same in both states, for they come of one log. Nothing here can fail.
  */
 #include "base/check.h"
+#include "kv/auth_apply.h"
 #include "kv/history.h"
 #include "kv/state.h"
 
@@ -19,6 +20,7 @@ static void take_state(struct kv *to, const struct kv *from)
     to->leases = from->leases;
     to->locks = from->locks;
     to->members = from->members;
+    to->auth = from->auth;
     to->compact = from->compact;
     to->checkpoint = from->checkpoint;
     to->durable = from->durable;
@@ -64,6 +66,7 @@ void kv_replace(struct kv *kv, struct kv *fresh)
     if (!(kv->plants & KV_PLANT_WATCH_STAYS)) {
         watches_replaced(kv, fresh->meta.revision);
     }
+    auth_tell(kv, KV_AUTH_ALL_OUT, NULL, NULL);
     kv->loses_next = kv->plants & KV_PLANT_COPY_BEHIND;
     /* Its file has no future. */
     db_abandon(&fresh->db);

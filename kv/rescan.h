@@ -7,11 +7,18 @@
 
 struct kv;
 
+/* One after the other. */
+enum rescan_part {
+    RESCAN_HISTORY,
+    RESCAN_LEASES,
+    RESCAN_AUTH,
+    RESCAN_NPARTS,
+};
+
 struct rescan {
-    int64_t seq;       /* rows up to here are in sum */
-    uint64_t sum;      /* of their hashes */
-    bool whole;        /* all of history was read; the leases are being read, then: */
-    int64_t lease_row; /* those up to here are */
+    enum rescan_part part; /* being read */
+    int64_t row;           /* those up to here are: in the history by seq */
+    uint64_t sum;          /* of the hashes of history's */
 };
 
 /* Compaction removed a row. */

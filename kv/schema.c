@@ -8,9 +8,9 @@
  *
  * history holds every change of a key in order; seq counts them without gaps, prev is the
  * seq of the key's version before. The value comes last, so that rows can be read without
- * fetching the pages of a long one. lease is a log of the leases (lease_store.c). meta
- * has one row: how far the log was applied, what the store counts, and a checksum over
- * it. */
+ * fetching the pages of a long one. lease is a log of the leases (lease_store.c);
+ * auth has a row for each user and role (auth_store.c). meta has one row: how far the log
+ * was applied, what the store counts, and a checksum over it. */
 #include "kv/schema.h"
 
 #include <inttypes.h>
@@ -24,6 +24,10 @@
     "CREATE TABLE lease (row INTEGER PRIMARY KEY, checksum INTEGER NOT NULL,"            \
     " records BLOB NOT NULL);"
 
+#define AUTH_TABLE                                                                       \
+    "CREATE TABLE auth (row INTEGER PRIMARY KEY, kind INTEGER NOT NULL,"                 \
+    " checksum INTEGER NOT NULL, record BLOB NOT NULL);"
+
 static const char tables[] =
     "CREATE TABLE history (seq INTEGER PRIMARY KEY, rev INTEGER NOT NULL,"
     " prev INTEGER NOT NULL, created INTEGER NOT NULL, number INTEGER NOT NULL,"
@@ -33,9 +37,12 @@ static const char tables[] =
     " revision INTEGER NOT NULL, compact_revision INTEGER NOT NULL, seq INTEGER NOT NULL,"
     " row_count INTEGER NOT NULL, state_sum INTEGER NOT NULL,"
     " removed_sum INTEGER NOT NULL, compact_seq INTEGER NOT NULL,"
-    " lease_sum INTEGER NOT NULL DEFAULT 0, checksum INTEGER NOT NULL);"
+    " lease_sum INTEGER NOT NULL, auth_enabled INTEGER NOT NULL,"
+    " auth_revision INTEGER NOT NULL, auth_sum INTEGER NOT NULL,"
+    " checksum INTEGER NOT NULL);"
     "CREATE TABLE member (id INTEGER PRIMARY KEY, publish BLOB NOT NULL);" LEASE_TABLE
-    "INSERT INTO meta VALUES (1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);";
+        AUTH_TABLE
+    "INSERT INTO meta VALUES (1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);";
 
 static int create(struct db *db, struct err *err)
 {
@@ -57,21 +64,38 @@ static int create(struct db *db, struct err *err)
     return db_exec(db, "COMMIT", what, err);
 }
 
-/* Format 1 knew no leases. */
-static int upgrade_1(struct db *db, struct err *err)
+/* What older formats lack. */
+#define TO_FORMAT_2                                                                      \
+    "ALTER TABLE meta ADD COLUMN lease_sum INTEGER NOT NULL DEFAULT 0;" LEASE_TABLE
+#define TO_FORMAT_3                                                                      \
+    "ALTER TABLE meta ADD COLUMN auth_enabled INTEGER NOT NULL DEFAULT 0;"               \
+    "ALTER TABLE meta ADD COLUMN auth_revision INTEGER NOT NULL DEFAULT 1;"              \
+    "ALTER TABLE meta ADD COLUMN auth_sum INTEGER NOT NULL DEFAULT 0;" AUTH_TABLE        \
+    "PRAGMA user_version = 3"
+
+static int upgrade(struct db *db, int format, const char *steps, struct err *err)
 {
     static const char what[] = "move the file up to this format";
-    static const char steps[] =
-        "ALTER TABLE meta ADD COLUMN lease_sum INTEGER NOT NULL DEFAULT 0;" LEASE_TABLE
-        "PRAGMA user_version = 2";
     int rc;
 
     if ((rc = db_exec(db, "BEGIN IMMEDIATE", what, err)) != 0 ||
         (rc = db_exec(db, steps, what, err)) != 0 || (rc = db_prepare(db, err)) != 0 ||
-        (rc = meta_upgrade(db, err)) != 0) {
+        (rc = meta_upgrade(db, format, err)) != 0) {
         return rc;
     }
     return db_exec(db, "COMMIT", what, err);
+}
+
+/* Format 1 knew no leases. */
+static int upgrade_1(struct db *db, struct err *err)
+{
+    return upgrade(db, 1, TO_FORMAT_2 TO_FORMAT_3, err);
+}
+
+/* Format 2 knew no users and roles. */
+static int upgrade_2(struct db *db, struct err *err)
+{
+    return upgrade(db, 2, TO_FORMAT_3, err);
 }
 
 /* Whose file is it? *format: 0 when it is nobody's yet. */
@@ -110,6 +134,7 @@ static int identify(struct db *db, int64_t *format_out, struct err *err)
 static int (*const openers[SCHEMA_FORMAT + 1])(struct db *db, struct err *err) = {
     [0] = create,
     [1] = upgrade_1,
+    [2] = upgrade_2,
     [SCHEMA_FORMAT] = db_prepare,
 };
 

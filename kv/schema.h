@@ -5,7 +5,7 @@
 #include "base/err.h"
 #include "kv/db.h"
 
-#define SCHEMA_FORMAT 2 /* of the file; a newer one is refused, an older one moved up */
+#define SCHEMA_FORMAT 3 /* of the file; a newer one is refused, an older one moved up */
 
 /* Opens the database at path: makes the tables in an empty file, refuses a file of
  * another program or of a newer format and leaves it untouched. */

@@ -3,6 +3,7 @@
 #define KVD_KV_STATE_H
 
 #include "base/arena.h"
+#include "kv/auth_store.h"
 #include "kv/checkpoint.h"
 #include "kv/compact.h"
 #include "kv/copy.h"
@@ -23,6 +24,8 @@ struct kv {
     void *fatal_owner;
     void (*lock_changed)(void *owner, struct slice name, struct slice key, int64_t token);
     void *lock_owner;
+    void (*auth_changed)(void *owner, const struct kv_auth_event *event);
+    void *auth_owner;
     bool dead;     /* fatal was called and returned: nothing is done any more */
     bool in_batch; /* between kv_begin and kv_commit */
     bool rests;    /* see kv_rest */
@@ -45,6 +48,7 @@ struct kv {
     struct leases leases;
     struct locks locks;
     struct members members;
+    struct auth auth;
     struct compact compact;
     struct checkpoint checkpoint;
     struct durable durable;

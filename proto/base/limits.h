@@ -156,15 +156,15 @@
 #define LIMIT_LOCK_REPLY     (2 * MIB) /* memory after which a reply gets no more */
 #define LIMIT_LOCK_STEPS     10000     /* holds looked at for a deadlock */
 
-/* Users and roles: what the texts of api/status.def say. */
-#define LIMIT_AUTH_NAME       256 /* bytes of the name of a user or a role */
-#define LIMIT_AUTH_PASSWORD   256 /* bytes of the hash of a password */
-#define LIMIT_AUTH_USERS      65536
-#define LIMIT_AUTH_ROLES      65536
-#define LIMIT_AUTH_USER_ROLES 256        /* of one user */
-#define LIMIT_AUTH_GRANTS     1024       /* permissions of one role */
-#define LIMIT_AUTH_GRANT_KEY  (64 * KIB) /* bytes of a permission's key and range_end */
-#define LIMIT_AUTH_SPANS      1048576    /* granted ranges kept ready, of all users */
+/* Users and roles: as the texts of api/status.def say. */
+#define LIMIT_AUTH_NAME       256       /* bytes of the name of a user or a role */
+#define LIMIT_AUTH_PASSWORD   256       /* bytes of the hash of a password */
+#define LIMIT_AUTH_BYTES      (8 * MIB) /* all of them, encoded */
+#define LIMIT_AUTH_USER_ROLES 256       /* of one user */
+#define LIMIT_AUTH_GRANTS     1024      /* permissions of one role */
+#define LIMIT_AUTH_GRANT_KEY  4096      /* bytes of a permission's key, or range_end */
+#define LIMIT_AUTH_SPANS      1048576   /* granted ranges kept ready, of all users */
+#define LIMIT_RESCAN_AUTH     16        /* users and roles that a step rereads */
 
 /* Failpoints, in the build for tests that has them. */
 #define LIMIT_FAILPOINTS     64        /* armed at a time */

@@ -16,7 +16,7 @@ PAGE_SECONDS = 2
 FREEZE_SECONDS = 5
 FAKETIME = glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")
 STATE_COLUMNS = ("applied_index", "applied_term", "cluster_ms", "revision", "compact_revision",
-                 "seq", "state_sum", "lease_sum")
+                 "seq", "state_sum", "lease_sum", "auth_enabled", "auth_revision", "auth_sum")
 
 
 def environment():

@@ -27,6 +27,8 @@ struct fixture {
     enum api_status status;     /* of the last command */
     ProtobufCMessage *response; /* of the last command */
     uint64_t passed_ms;         /* cluster time beside 10 ms an entry */
+    Kvd__Command__Client *client; /* whose the commands are, or NULL */
+    void (*auth_changed)(void *owner, const struct kv_auth_event *event);
     int n_fatal;
     char fatal[ERR_TEXT_MAX];
     struct err err; /* of the last open */
@@ -71,8 +73,12 @@ static inline void fixture_fatal(void *owner, const char *text)
 
 static inline int fixture_try_open(struct fixture *fx)
 {
-    struct kv_options options = {
-        .env = &fx->env, .path = fx->path, .fatal = fixture_fatal, .fatal_owner = fx};
+    struct kv_options options = {.env = &fx->env,
+                                 .path = fx->path,
+                                 .fatal = fixture_fatal,
+                                 .fatal_owner = fx,
+                                 .auth_changed = fx->auth_changed,
+                                 .auth_owner = fx};
 
     memset(&fx->err, 0, sizeof(fx->err));
     return kv_open(&fx->kv, &options, &fx->err);
@@ -325,6 +331,7 @@ static inline Kvd__Command__Command *command_new(struct fixture *fx, int request
 {
     Kvd__Command__Command *command = message_new(fx, &kvd__command__command__descriptor);
 
+    command->client = fx->client;
     command->request_case = request_case;
     command->put = request;
     return command;

@@ -4,6 +4,7 @@
 #include <xxhash.h>
 
 #include "base/log.h"
+#include "kv/auth.h"
 #include "kv/db.h"
 #include "kv/hash.h"
 #include "kv/history.h"
@@ -153,54 +154,75 @@ Test(kv, newer_format_is_refused_and_left_alone)
     open_store();
     put(&fx, "a", "1");
     fixture_stop(&fx);
-    sql("PRAGMA user_version = 3");
+    sql("PRAGMA user_version = 4");
     before = file_bytes();
-    expect_refused(ERR_VERSION, "written in format 3");
+    expect_refused(ERR_VERSION, "written in format 4");
     after = file_bytes();
 
     cr_expect(slice_eq(before, after));
 }
 
-/* The meta row as format 1 wrote it: its checksum covered one number less. */
-static void move_down_to_format_1(void)
+#define TO_FORMAT_2                                                                      \
+    "ALTER TABLE meta DROP COLUMN auth_enabled; ALTER TABLE meta DROP COLUMN"            \
+    " auth_revision; ALTER TABLE meta DROP COLUMN auth_sum; DROP TABLE auth;"            \
+    " PRAGMA user_version = 2;"
+#define TO_FORMAT_1                                                                      \
+    "ALTER TABLE meta DROP COLUMN lease_sum; DROP TABLE lease; PRAGMA user_version = 1"
+
+/* The meta row as an older format wrote it: its checksum covered fewer numbers. */
+static void move_down(size_t n, const char *steps)
 {
-    uint64_t numbers[10];
+    uint64_t numbers[11];
     sqlite3 *conn = NULL;
     sqlite3_stmt *stmt = NULL;
-    char text[256];
+    char text[128];
 
     fixture_stop(&fx);
     cr_assert_eq(sqlite3_open(fx.path, &conn), SQLITE_OK);
     cr_assert_eq(sqlite3_prepare_v2(conn,
                                     "SELECT applied_index, applied_term, cluster_ms,"
                                     " revision, compact_revision, seq, row_count,"
-                                    " state_sum, removed_sum, compact_seq FROM meta",
+                                    " state_sum, removed_sum, compact_seq, lease_sum"
+                                    " FROM meta",
                                     -1, &stmt, NULL),
                  SQLITE_OK);
     cr_assert_eq(sqlite3_step(stmt), SQLITE_ROW);
-    for (int i = 0; i < 10; i++) {
-        numbers[i] = (uint64_t)sqlite3_column_int64(stmt, i);
+    for (size_t i = 0; i < n; i++) {
+        numbers[i] = (uint64_t)sqlite3_column_int64(stmt, (int)i);
     }
     sqlite3_finalize(stmt);
     sqlite3_close(conn);
-    snprintf(text, sizeof(text),
-             "UPDATE meta SET checksum = %" PRId64 "; ALTER TABLE meta DROP COLUMN"
-             " lease_sum; DROP TABLE lease; PRAGMA user_version = 1",
-             (int64_t)XXH3_64bits(numbers, sizeof(numbers)));
+    snprintf(text, sizeof(text), "UPDATE meta SET checksum = %" PRId64,
+             (int64_t)XXH3_64bits(numbers, n * sizeof(numbers[0])));
     sql(text);
+    sql(steps);
 }
 
-Test(kv, older_format_is_moved_up_with_all_it_holds)
+static void expect_moved_up(size_t n, const char *steps)
 {
     open_store();
     put(&fx, "a", "1");
-    move_down_to_format_1();
+    move_down(n, steps);
     cr_assert_eq(fixture_try_open(&fx), 0, "%s", fx.err.text);
     expect_get(&fx, "a", "", 0, "@2 #1 a=1(2,2,1)");
+    cr_expect_eq(kv_auth_revision(fx.kv), 1);
+    cr_expect_not(kv_auth_enabled(fx.kv));
     put(&fx, "a", "2");
     fixture_reopen(&fx);
     expect_get(&fx, "a", "", 0, "@3 #1 a=2(2,3,2)");
-    cr_expect(kv_rescan_step(fx.kv));
+    for (int i = 0; i < 3; i++) {
+        cr_expect(kv_rescan_step(fx.kv));
+    }
+}
+
+Test(kv, format_1_is_moved_up_with_all_it_holds)
+{
+    expect_moved_up(10, TO_FORMAT_2 TO_FORMAT_1);
+}
+
+Test(kv, format_2_is_moved_up_with_all_it_holds)
+{
+    expect_moved_up(11, TO_FORMAT_2);
 }
 
 Test(kv, database_of_another_program_is_refused)
