@@ -73,7 +73,7 @@ LIBS_raftlog := simbase raftlog api base
 LIBS_kv      := simbase kv api base
 LIBS_node    := simbase $(LIBS_DAEMON)
 LIBS_cli     := $(LIBS_CLI)
-LIBS_lib     := lib wire api base
+LIBS_lib     := cli lib wire api base
 LIBS_sim     := $(LIBS_SIM)
 LIBS_checkers := checkers api base
 LIBS_chaos   := $(LIBS_CHAOS)
@@ -195,7 +195,7 @@ $(B)/kvd $(B)/kvctl: $(B)/%: $(B)/rel/%
 # ---- libkvd ----------------------------------------------------------------------------
 
 SONAME     := libkvd.so.$(firstword $(subst ., ,$(VERSION)))
-LIBKVD_USE := -lnghttp2 -lprotobuf-c -lpthread
+LIBKVD_USE := -lnghttp2 -lprotobuf-c -lssl -lcrypto -lpthread
 
 # One object of all that it needs, in which only the public functions are left global.
 $(B)/pic/kvd.o: $(call libs,pic,lib wire api base)

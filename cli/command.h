@@ -48,6 +48,9 @@ extern const struct command command_member_list;
 extern const struct command command_import;
 extern const struct command command_export;
 extern const struct command command_reload;
+extern const struct command command_cert_init;
+extern const struct command command_cert_member;
+extern const struct command command_cert_client;
 extern const struct command command_version;
 
 /* All commands, in the order of help. NULL-terminated. */

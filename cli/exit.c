@@ -1,7 +1,21 @@
 /* The mapping from our error codes to what the shell sees. */
 #include "cli/exit.h"
 
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
 #include "base/err.h"
+
+void exit_explain(const char *text)
+{
+    const char *no_color = getenv("NO_COLOR");
+    bool color = isatty(STDERR_FILENO) && (no_color == NULL || *no_color == '\0');
+
+    fprintf(stderr, "%sError:%s %s\n", color ? "\033[1;31m" : "", color ? "\033[0m" : "",
+            text);
+}
 
 enum exit_code exit_code_of(int rc)
 {

@@ -1,4 +1,5 @@
-/* Exit codes of kvctl, which scripts rely on; `kvctl help` lists them. */
+/* How kvctl ends: the exit codes, which scripts rely on and `kvctl help` lists, and the
+ * sentence that goes with them. */
 #ifndef KVD_CLI_EXIT_H
 #define KVD_CLI_EXIT_H
 
@@ -16,6 +17,9 @@ enum exit_code {
     EXIT_ARGUMENTS = 128,    /* the command line is wrong */
     /* Others are those of a command that was run. */
 };
+
+/* One sentence on stderr, in red on a terminal. */
+void exit_explain(const char *text);
 
 /* Of an error code of base/err.h. */
 enum exit_code exit_code_of(int rc);

@@ -43,6 +43,23 @@ static const struct {
      "lock, elect and reload with a command exit with the command's code: 128 + the\n"
      "signal's number when it was killed, 126 when it cannot be run, 127 when it is not\n"
      "found. What kvctl itself has to say is on stderr and begins with \"Error:\".\n"},
+    {"tls", "connections that are encrypted",
+     "An endpoint with https:// speaks TLS, one with http:// does not; one with neither "
+     "does\n"
+     "when --cacert, --cert or --key is given, or --insecure-transport=false. The server "
+     "must\n"
+     "have a certificate of one of the CAs in --cacert (default: the system's) for the "
+     "host\n"
+     "of the endpoint. --cert and --key are for clusters that want certificates of "
+     "clients.\n"
+     "--insecure-skip-tls-verify believes every server, and whoever poses as one.\n"
+     "\n"
+     "  kvctl cert init certs                         # a CA and certificates of a "
+     "cluster\n"
+     "  kvctl --endpoints https://127.0.0.1:2379 --cacert certs/ca.crt \\\n"
+     "      --cert certs/root.crt --key certs/root.key get --prefix /app/\n"
+     "\n"
+     "In the environment: KVCTL_CACERT, KVCTL_CERT, KVCTL_KEY, or ETCDCTL_...\n"},
     {"environment", "settings from the environment",
      "Every global option can be set in the environment: --write-out is "
      "KVCTL_WRITE_OUT,\n"

@@ -4,23 +4,11 @@
 #include <errno.h>
 #include <locale.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/mem.h"
 #include "cli/help.h"
 #include "cli/words.h"
-
-/* One sentence, in red on a terminal. */
-static void print_error(const char *text)
-{
-    const char *no_color = getenv("NO_COLOR");
-    bool color = isatty(STDERR_FILENO) && (no_color == NULL || *no_color == '\0');
-
-    fprintf(stderr, "%sError:%s %s\n", color ? "\033[1;31m" : "", color ? "\033[0m" : "",
-            text);
-}
 
 /* kvctl help [COMMAND | TOPIC] */
 static enum exit_code run_help(const char **words, size_t n, struct err *err)
@@ -110,7 +98,7 @@ int main(int argc, char **argv)
         code = code == EXIT_OK ? EXIT_ERROR : code;
     }
     if (code != EXIT_OK && err.text[0] != '\0') { /* a child's code has no sentence */
-        print_error(err.text);
+        exit_explain(err.text);
     }
     return (int)code;
 }
@@ -138,6 +126,9 @@ const struct command *const commands[] = {
     &command_import,
     &command_export,
     &command_reload,
+    &command_cert_init,
+    &command_cert_member,
+    &command_cert_client,
     &command_version,
     NULL,
 };

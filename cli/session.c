@@ -20,6 +20,15 @@ const struct option_spec settings_specs[] = {
      "give up a request after this long; default 5s"},
     {"dial-timeout", 0, OPTION_DURATION, FIELD(dial_timeout_ms), "TIME",
      "give up connecting to a server after this long; default 2s"},
+    {"cacert", 0, OPTION_TEXT, FIELD(cacert), "FILE",
+     "TLS: the CAs that servers are from; default: the system's"},
+    {"cert", 0, OPTION_TEXT, FIELD(cert), "FILE", "TLS: the client's certificate"},
+    {"key", 0, OPTION_TEXT, FIELD(key), "FILE",
+     "TLS: its key; default: in the certificate's file"},
+    {"insecure-transport", 0, OPTION_FLAG, FIELD(insecure_transport), NULL,
+     "false: endpoints without a scheme use TLS; default true"},
+    {"insecure-skip-tls-verify", 0, OPTION_FLAG, FIELD(insecure_skip_tls_verify), NULL,
+     "TLS: believe every server; for tests only"},
     {"hex", 0, OPTION_FLAG, FIELD(hex), NULL, "print keys and values as \\x61\\x62"},
     {"debug", 0, OPTION_FLAG, FIELD(debug), NULL, "say on stderr what is being done"},
     {"help", 'h', OPTION_FLAG, FIELD(help), NULL, "explain the command"},
@@ -31,6 +40,7 @@ const struct settings settings_defaults = {
     .write_out = "simple",
     .dial_timeout_ms = 2000,
     .command_timeout_ms = 5000,
+    .insecure_transport = true,
 };
 
 void session_open(struct session *session)
@@ -78,11 +88,11 @@ static void trace_to_stderr(void *owner, const char *line)
     fprintf(stderr, "debug: %s\n", line);
 }
 
-/* The system is out of everything. */
+/* A file of TLS cannot be used, or the system is out of everything. */
 static _Noreturn void die(const struct err *err)
 {
-    fprintf(stderr, "kvctl: %s\n", err->text);
-    exit(EXIT_ERROR);
+    exit_explain(err->text);
+    exit((int)exit_code_of(err->code));
 }
 
 struct client *session_client_of(struct session *session,
@@ -91,6 +101,11 @@ struct client *session_client_of(struct session *session,
     struct client_options options = {
         .endpoints = endpoints,
         .n_endpoints = n,
+        .tls = {.always = !session->settings.insecure_transport,
+                .skip_verify = session->settings.insecure_skip_tls_verify,
+                .ca_file = session->settings.cacert,
+                .cert_file = session->settings.cert,
+                .key_file = session->settings.key},
         .dial_timeout_ms = session->settings.dial_timeout_ms,
         .command_timeout_ms = session->settings.command_timeout_ms,
         .trace = session->settings.debug ? trace_to_stderr : NULL,
@@ -112,6 +127,11 @@ enum exit_code session_kvd(struct session *session, struct kvd_client **out,
         .timeout_ms = session->settings.command_timeout_ms,
         .dial_timeout_ms = session->settings.dial_timeout_ms,
         .trace = session->settings.debug ? trace_to_stderr : NULL,
+        .tls = !session->settings.insecure_transport,
+        .insecure_skip_verify = session->settings.insecure_skip_tls_verify,
+        .ca_file = session->settings.cacert,
+        .cert_file = session->settings.cert,
+        .key_file = session->settings.key,
     };
     struct kvd_error error = {0};
 
@@ -119,7 +139,7 @@ enum exit_code session_kvd(struct session *session, struct kvd_client **out,
         int rc = kvd_open(&options, &session->kvd, &error);
 
         if (rc != 0) {
-            err_set(err, ERR_INVALID, "%s", error.text);
+            err_set(err, rc, "%s", error.text);
             return session_kvd_exit_code(rc);
         }
     }

@@ -19,6 +19,11 @@ struct settings {
     const char *write_out;
     int64_t dial_timeout_ms;
     int64_t command_timeout_ms;
+    const char *cacert;
+    const char *cert;
+    const char *key;
+    bool insecure_transport;
+    bool insecure_skip_tls_verify;
     bool hex;
     bool debug;
     bool help;
@@ -48,7 +53,7 @@ int session_configure(struct session *session, struct err *err);
 /* The client under session_kvd's; its endpoints are those of the settings. */
 struct client *session_client(struct session *session);
 
-/* A client for these endpoints with the session's timeouts; the caller closes it. */
+/* A client for these endpoints with the session's settings; the caller closes it. */
 struct client *session_client_of(struct session *session,
                                  const struct endpoint *endpoints, size_t n);
 

@@ -73,10 +73,22 @@ const struct client_method client_resign = ELECTION("Resign", resign_response, t
 struct client {
     struct client_options options;
     struct endpoint *endpoints;
+    struct tls *tls; /* NULL: no endpoint speaks it */
     struct io *io;
 };
 
 static _Thread_local int last_status;
+
+static int open_tls(struct client *client, const struct tls_options *options,
+                    struct err *err)
+{
+    for (size_t i = 0; i < client->options.n_endpoints; i++) {
+        if (tls_wanted(options, &client->endpoints[i])) {
+            return tls_open(options, &client->tls, err);
+        }
+    }
+    return 0;
+}
 
 int client_open(const struct client_options *options, struct client **out,
                 struct err *err)
@@ -89,10 +101,17 @@ int client_open(const struct client_options *options, struct client **out,
     client->endpoints =
         mem_dup(options->endpoints, options->n_endpoints * sizeof(struct endpoint));
     client->options.endpoints = client->endpoints;
+    client->options.tls = (struct tls_options){0}; /* the paths may go */
+    rc = open_tls(client, &options->tls, err);
+    if (rc != 0) {
+        client_close(client);
+        return rc;
+    }
     rc = io_open(
         &(struct io_options){
             .endpoints = client->endpoints,
             .n_endpoints = options->n_endpoints,
+            .tls = client->tls,
             .dial_timeout_ms = options->dial_timeout_ms,
             .ping_ms = options->ping_ms > 0 ? options->ping_ms : PING_MS,
             .trace = options->trace,
@@ -113,6 +132,7 @@ void client_close(struct client *client)
         return;
     }
     io_close(client->io);
+    tls_close(client->tls);
     free(client->endpoints);
     free(client);
 }

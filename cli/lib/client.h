@@ -17,6 +17,7 @@
 #include "base/err.h"
 #include "cli/lib/endpoint.h"
 #include "cli/lib/io.h"
+#include "cli/lib/tls.h"
 
 struct client;
 
@@ -54,6 +55,7 @@ extern const struct client_method client_resign;
 struct client_options {
     const struct endpoint *endpoints; /* copied */
     size_t n_endpoints;
+    struct tls_options tls;     /* used while it opens */
     int64_t dial_timeout_ms;    /* per endpoint */
     int64_t command_timeout_ms; /* per call, dialing included */
     int64_t ping_ms;            /* silence that is suspicious; 0: 5000 */
@@ -61,7 +63,8 @@ struct client_options {
     void *trace_owner;
 };
 
-/* ERR_IO: no thread or descriptor is to be had. */
+/* ERR_IO: no thread or descriptor is to be had. ERR_INVALID: a file of TLS cannot be
+ * used. */
 int client_open(const struct client_options *options, struct client **out,
                 struct err *err);
 

@@ -1,5 +1,5 @@
-/* Parsing of endpoints. A missing port is 2379; a scheme other than http is refused with
- * a sentence, since silently speaking plain text to it would only time out. */
+/* Parsing of endpoints. A missing port is 2379; a scheme that we do not speak is refused
+ * with a sentence, since silently speaking another would only time out. */
 #include "cli/lib/endpoint.h"
 
 #include <stdbool.h>
@@ -15,14 +15,23 @@ static int refuse(const char *text, const char *why, struct err *err)
 }
 
 /* Cuts the scheme off; NULL when it is one we do not speak. */
-static const char *skip_scheme(const char *text)
+static const char *skip_scheme(const char *text, enum endpoint_scheme *scheme)
 {
-    const char *colon = strstr(text, "://");
+    static const struct {
+        const char *text;
+        enum endpoint_scheme scheme;
+    } known[] = {{"http://", ENDPOINT_HTTP}, {"https://", ENDPOINT_HTTPS}};
 
-    if (colon == NULL) {
-        return text;
+    for (size_t i = 0; i < ARRAY_LEN(known); i++) {
+        size_t len = strlen(known[i].text);
+
+        if (strncmp(text, known[i].text, len) == 0) {
+            *scheme = known[i].scheme;
+            return text + len;
+        }
     }
-    return strncmp(text, "http://", 7) == 0 ? text + 7 : NULL;
+    *scheme = ENDPOINT_BARE;
+    return strstr(text, "://") == NULL ? text : NULL;
 }
 
 static bool port_valid(const char *port)
@@ -36,7 +45,7 @@ static bool port_valid(const char *port)
 int endpoint_parse(const char *text, struct endpoint *out, struct err *err)
 {
     struct endpoint ep = {0};
-    const char *at = skip_scheme(text);
+    const char *at = skip_scheme(text, &ep.scheme);
     const char *host_end;
     const char *port;
     size_t len;
@@ -45,7 +54,8 @@ int endpoint_parse(const char *text, struct endpoint *out, struct err *err)
         return refuse("(too long)", "an address has at most 299 characters", err);
     }
     if (at == NULL) {
-        return refuse(text, "only http:// and plain host:port are supported", err);
+        return refuse(text, "only http://, https:// and plain host:port are supported",
+                      err);
     }
     strcpy(ep.text, text);
     if (*at == '[') {

@@ -1,4 +1,5 @@
-/* Addresses of servers as users write them: host:port, http://host:port, [::1]:2379. */
+/* Addresses of servers as users write them: host:port, http://host:port, [::1]:2379,
+ * https://host:port. */
 #ifndef KVD_LIB_ENDPOINT_H
 #define KVD_LIB_ENDPOINT_H
 
@@ -9,7 +10,14 @@
 #define ENDPOINT_TEXT_MAX 300
 #define ENDPOINT_PORT     "2379"
 
+enum endpoint_scheme {
+    ENDPOINT_BARE, /* none was written: the options of TLS decide */
+    ENDPOINT_HTTP,
+    ENDPOINT_HTTPS,
+};
+
 struct endpoint {
+    enum endpoint_scheme scheme;
     char text[ENDPOINT_TEXT_MAX]; /* as the user wrote it: for messages */
     char host[256];               /* name or address, without brackets */
     char port[8];

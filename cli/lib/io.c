@@ -319,14 +319,28 @@ void io_leave(struct io *io, const struct link *link)
     }
 }
 
+/* The TLS of an endpoint, with the files as they are now; NULL: it speaks none. */
+static const struct tls *tls_for(const struct io *io, const struct endpoint *ep)
+{
+    struct err err;
+
+    if (io->options.tls == NULL || !tls_wanted(tls_options_of(io->options.tls), ep)) {
+        return NULL;
+    }
+    if (tls_renew(io->options.tls, &err) != 0) {
+        io_trace(io, "%s; what was read before is used", err.text);
+    }
+    return io->options.tls;
+}
+
 static void dial_next(struct io *io, int64_t now_ms)
 {
     const struct endpoint *ep = &io->endpoints[io->next];
     struct io_link *dialled = mem_zero(sizeof(*dialled));
 
     io_trace(io, "%s: connecting", ep->text);
-    dialled->link =
-        link_open(ep, now_ms + io->options.dial_timeout_ms, io->options.ping_ms);
+    dialled->link = link_open(ep, tls_for(io, ep), now_ms + io->options.dial_timeout_ms,
+                              io->options.ping_ms);
     list_add_tail(&io->links, &dialled->in_io);
     io->next = (io->next + 1) % io->options.n_endpoints;
     io->n_dialled++;
@@ -488,7 +502,8 @@ static void wait_and_hear(struct io *io)
     CHECK(rc >= 0 || errno == EINTR || errno == ENOMEM);
     now_ms = clock_ms();
     for (nfds_t i = 1; i < n && rc >= 0; i++) {
-        if (fds[i].revents != 0 || link_state(links[i]) < LINK_UP) {
+        if (fds[i].revents != 0 || link_state(links[i]) < LINK_UP ||
+            link_due_ms(links[i], now_ms) <= now_ms) {
             link_hear(links[i], now_ms);
         }
     }

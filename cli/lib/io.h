@@ -19,6 +19,7 @@ struct io;
 struct io_options {
     const struct endpoint *endpoints; /* copied */
     size_t n_endpoints;
+    struct tls *tls;         /* of the endpoints that speak it; NULL when none does */
     int64_t dial_timeout_ms; /* per endpoint */
     int64_t ping_ms;         /* silence after which a server with open calls is probed */
     void (*trace)(void *owner, const char *line); /* on the I/O thread; may be NULL */

@@ -152,16 +152,25 @@ struct kvd_fence {
 struct kvd_client;
 
 struct kvd_options {
-    const char *endpoints;   /* "host:port,host:port"; NULL: 127.0.0.1:2379 */
+    const char *endpoints;   /* "host:port,https://host:port"; NULL: 127.0.0.1:2379 */
     int64_t timeout_ms;      /* of a call, when it has none of its own; 0: 5000 */
     int64_t dial_timeout_ms; /* to connect to one endpoint; 0: 2000 */
     int64_t ping_ms;         /* a silent connection is probed after this; 0: 5000 */
     void (*trace)(void *owner, const char *line); /* each step, for people; or NULL */
     void *trace_owner; /* trace is called from any thread, one call at a time */
+
+    /* TLS. Endpoints with https:// use it, those with http:// do not, those without
+     * either do when one of the files is named here, or tls is true. Files are PEM, and
+     * are read again before a connection when they have changed. */
+    bool tls;
+    bool insecure_skip_verify; /* take any certificate of any server: for tests only */
+    const char *ca_file;       /* CAs that servers' are from; NULL: the system's */
+    const char *cert_file;     /* the client's, where servers want one; or NULL */
+    const char *key_file;      /* its key, without a password; NULL: it is in cert_file */
 };
 
-/* Connects to nothing yet. KVD_INVALID: an endpoint is malformed; KVD_SYSTEM: no thread
- * could be started. */
+/* Connects to nothing yet. KVD_INVALID: an endpoint is malformed, a file of TLS cannot be
+ * used; KVD_SYSTEM: no thread could be started. */
 KVD_API int kvd_open(const struct kvd_options *options, struct kvd_client **out,
                      struct kvd_error *err);
 

@@ -1,10 +1,12 @@
-/* The client's connection. Happy path: dial.h connects; preface and SETTINGS out, the
- * server's SETTINGS in; then streams: messages out, messages and trailers in.
+/* The client's connection. Happy path: dial.h connects; channel.h agrees on TLS; preface
+ * and SETTINGS out, the server's SETTINGS in; then streams: messages out, messages and
+ * trailers in.
  *
- * What can fail: dialing; a server that speaks TLS or HTTP/1, which is told apart by the
- * first bytes it sends; a connection that breaks or falls silent, when each stream is
- * told whether its request had left. A request counts as sent from the moment that its
- * last bytes may have been among those that the socket took. */
+ * What can fail: dialing; TLS; a server that speaks TLS or HTTP/1 where plain HTTP/2 was
+ * expected, which is told apart by the first bytes it sends; a connection that breaks or
+ * falls silent, when each stream is told whether its request had left. A request counts
+ * as sent from the moment that its last bytes may have been among those that the socket
+ * took. */
 #include "cli/lib/link.h"
 
 #include <poll.h>
@@ -14,6 +16,7 @@
 #include "base/buf.h"
 #include "base/check.h"
 #include "base/limits.h"
+#include "cli/lib/channel.h"
 #include "cli/lib/dial.h"
 #include "cli/lib/socket.h"
 #include "wire/wire.h"
@@ -26,9 +29,11 @@
 #define URGENT_MS    1000 /* of silence, when an answer is expected */
 #define PONG_MS      2000 /* for the answer to a ping */
 
-/* A link dials, greets, is up; each of these may turn into down, which is final. */
+/* A link dials, secures, greets, is up; each of these may turn into down, which is final.
+ */
 static const unsigned link_next[LINK_NSTATES] = {
-    [LINK_DIALING] = 1u << LINK_GREETING | 1u << LINK_DOWN,
+    [LINK_DIALING] = 1u << LINK_SECURING | 1u << LINK_DOWN,
+    [LINK_SECURING] = 1u << LINK_GREETING | 1u << LINK_DOWN,
     [LINK_GREETING] = 1u << LINK_UP | 1u << LINK_DOWN,
     [LINK_UP] = 1u << LINK_DOWN,
     [LINK_DOWN] = 0,
@@ -39,8 +44,9 @@ struct link {
     struct endpoint ep;
     int64_t deadline_ms; /* until it is up */
     int64_t ping_ms;
+    const struct tls *tls; /* NULL: plain text */
     struct dial *dial;
-    int fd;
+    struct channel *channel; /* NULL: not connected */
     struct wire *wire;
     struct list streams;
     size_t n_streams;
@@ -49,6 +55,7 @@ struct link {
     size_t greeted;    /* bytes of the first frame's header in `in` */
     int64_t heard_ms;  /* bytes came, or the first stream started */
     int64_t pinged_ms; /* 0: not since heard_ms */
+    bool more; /* read and not looked at yet: the socket may stay silent about it */
     bool going_away;
     struct err err;
     uint8_t in[READ_BYTES];
@@ -132,14 +139,15 @@ static const struct wire_events link_events = {
 
 /* ---- open and close ---- */
 
-struct link *link_open(const struct endpoint *ep, int64_t deadline_ms, int64_t ping_ms)
+struct link *link_open(const struct endpoint *ep, const struct tls *tls,
+                       int64_t deadline_ms, int64_t ping_ms)
 {
     struct link *link = mem_zero(sizeof(*link));
 
     link->ep = *ep;
     link->deadline_ms = deadline_ms;
     link->ping_ms = ping_ms;
-    link->fd = -1;
+    link->tls = tls;
     link->dial = dial_new(ep, deadline_ms);
     list_init(&link->streams);
     buf_init(&link->out, LIMIT_CLIENT_SEND);
@@ -165,7 +173,8 @@ static int link_fail(struct link *link, int rc)
     link->err.code = rc;
     dial_free(link->dial);
     link->dial = NULL;
-    socket_close(&link->fd);
+    channel_close(link->channel);
+    link->channel = NULL;
     return rc;
 }
 
@@ -209,7 +218,7 @@ static int link_flush(struct link *link)
                 return 0;
             }
         }
-        n = socket_write(link->fd, unsent.ptr, unsent.len, &link->err);
+        n = channel_write(link->channel, unsent.ptr, unsent.len, &link->err);
         if (n <= 0) {
             return (int)n;
         }
@@ -221,9 +230,11 @@ static int link_flush(struct link *link)
 /* Reads what has come and lets the wire see it. */
 static int link_receive(struct link *link, int64_t now_ms)
 {
+    link->more = false;
     for (int i = 0; i < READS; i++) {
         bool ended;
-        ssize_t n = socket_read(link->fd, link->in, sizeof(link->in), &ended, &link->err);
+        ssize_t n =
+            channel_read(link->channel, link->in, sizeof(link->in), &ended, &link->err);
         int rc;
 
         if (n <= 0 && !ended) {
@@ -239,10 +250,11 @@ static int link_receive(struct link *link, int64_t now_ms)
         if (rc != 0) {
             return rc;
         }
-        if ((size_t)n < sizeof(link->in)) {
+        if (!channel_holds(link->channel) && (size_t)n < sizeof(link->in)) {
             return 0;
         }
     }
+    link->more = channel_holds(link->channel);
     return 0;
 }
 
@@ -256,14 +268,34 @@ static int link_dial(struct link *link, int64_t now_ms)
         .streams = LIMIT_STREAMS,
         .queued_bytes = LIMIT_CLIENT_SEND,
     };
-    int rc = dial_step(link->dial, now_ms, &link->fd, &link->err);
+    int fd;
+    int rc = dial_step(link->dial, now_ms, &fd, &link->err);
 
     if (rc != 0) {
         return rc == DIAL_AGAIN ? 0 : rc;
     }
     dial_free(link->dial);
     link->dial = NULL;
+    link->channel = channel_open(fd, link->tls, &link->ep);
     link->wire = wire_open(WIRE_CLIENT, &limits, &link_events, link);
+    link_move(link, LINK_SECURING);
+    return 0;
+}
+
+static int link_secure(struct link *link, int64_t now_ms)
+{
+    int rc = channel_handshake(link->channel, &link->err);
+
+    if (rc == CHANNEL_AGAIN) {
+        if (now_ms < link->deadline_ms) {
+            return 0;
+        }
+        rc = err_set(&link->err, ERR_TIMEOUT,
+                     "no answer in time; does this port speak TLS?");
+    }
+    if (rc != 0) {
+        return err_prefix(&link->err, rc, "TLS handshake");
+    }
     link_move(link, LINK_GREETING);
     return 0;
 }
@@ -273,40 +305,54 @@ static int not_http2(struct link *link)
     struct slice first = slice_of(link->in, link->greeted);
     const char *what = "what it sends is not HTTP/2; is this the client port?";
 
-    if (first.len == 0) {
-        what = "the server closed the connection; is this port speaking TLS or HTTP/1?";
+    if (first.len == 0 && channel_secure(link->channel)) {
+        what = "the server closed the connection behind the TLS handshake";
+    } else if (first.len == 0) {
+        what = "the server closed the connection; does this port speak TLS (then write "
+               "https://) or HTTP/1?";
     } else if (first.len >= 5 && memcmp(first.ptr, "HTTP/", 5) == 0) {
         what = "the server answers in HTTP/1; is this the client port?";
     } else if (first.len >= 2 && (first.ptr[0] == 0x15 || first.ptr[0] == 0x16) &&
                first.ptr[1] == 3) {
-        what = "the server answers in TLS, this connection is plain text";
+        what = "the server answers in TLS; write the endpoint with https://";
     }
     return err_set(&link->err, ERR_NETWORK, "HTTP/2 handshake: %s", what);
+}
+
+/* Reads until there is the header of a frame. What a server of TLS 1.3 thinks of the
+ * client's certificate comes only now, also when it takes no bytes any more. */
+static int link_hear_greeting(struct link *link)
+{
+    int flushed = link_flush(link);
+    bool ended = false;
+    ssize_t n;
+
+    do {
+        n = channel_read(link->channel, link->in + link->greeted,
+                         sizeof(link->in) - link->greeted, &ended, &link->err);
+        link->greeted += n > 0 ? (size_t)n : 0;
+    } while (n > 0 && link->greeted < FRAME_HEADER);
+    if (n < 0 && channel_secure(link->channel)) {
+        return err_prefix(&link->err, (int)n, "TLS handshake");
+    }
+    return n < 0 || ended || flushed != 0 ? not_http2(link) : 0;
 }
 
 /* Waits for the first frame's header, which must be that of SETTINGS. */
 static int link_greet(struct link *link, int64_t now_ms)
 {
     static const uint8_t settings[] = {SETTINGS, 0, 0, 0, 0, 0};
-    bool ended = false;
-    ssize_t n;
-    int rc;
+    int rc = link_hear_greeting(link);
 
-    if (link_flush(link) != 0) {
-        return not_http2(link);
+    if (rc != 0) {
+        return rc;
     }
-    n = socket_read(link->fd, link->in + link->greeted, sizeof(link->in) - link->greeted,
-                    &ended, &link->err);
-    if (n < 0 || ended) {
-        return not_http2(link);
-    }
-    link->greeted += (size_t)n;
     if (link->greeted < FRAME_HEADER) {
         return now_ms < link->deadline_ms
                    ? 0
                    : err_set(&link->err, ERR_TIMEOUT,
-                             "HTTP/2 handshake: no answer in time; is this port "
-                             "speaking TLS or HTTP/1?");
+                             "HTTP/2 handshake: no answer in time; does this "
+                             "port speak TLS (then write https://) or HTTP/1?");
     }
     if (memcmp(link->in + TYPE_AT, settings, sizeof(settings)) != 0) {
         return not_http2(link);
@@ -317,6 +363,7 @@ static int link_greet(struct link *link, int64_t now_ms)
         return err_prefix(&link->err, rc, "HTTP/2 handshake");
     }
     link->heard_ms = now_ms;
+    link->more = channel_holds(link->channel);
     link_move(link, LINK_UP);
     return 0;
 }
@@ -364,6 +411,9 @@ void link_hear(struct link *link, int64_t now_ms)
     if (link->state == LINK_DIALING) {
         rc = link_dial(link, now_ms);
     }
+    if (rc == 0 && link->state == LINK_SECURING) {
+        rc = link_secure(link, now_ms);
+    }
     if (rc == 0 && link->state == LINK_GREETING) {
         rc = link_greet(link, now_ms);
     }
@@ -395,8 +445,11 @@ int link_fd(const struct link *link, short *wanted)
         *wanted = POLLOUT;
         return dial_fd(link->dial);
     }
-    *wanted = (short)(POLLIN | (buf_len(&link->out) > 0 ? POLLOUT : 0));
-    return link->fd;
+    if (link->channel == NULL) {
+        return -1;
+    }
+    *wanted = channel_wants(link->channel, buf_len(&link->out) > 0);
+    return channel_fd(link->channel);
 }
 
 int64_t link_due_ms(const struct link *link, int64_t now_ms)
@@ -404,9 +457,13 @@ int64_t link_due_ms(const struct link *link, int64_t now_ms)
     switch (link->state) {
     case LINK_DIALING:
         return dial_due_ms(link->dial, now_ms);
+    case LINK_SECURING:
     case LINK_GREETING:
         return link->deadline_ms;
     case LINK_UP:
+        if (link->more) {
+            return now_ms;
+        }
         if (link->n_streams == 0) {
             return INT64_MAX;
         }

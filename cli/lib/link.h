@@ -1,10 +1,11 @@
-/* One HTTP/2 connection to one server and the streams in it: wire.h over a socket, never
+/* One HTTP/2 connection to one server and the streams in it: wire.h over a channel, never
  * blocking. Used by the I/O thread only.
  *
- * A link dials, greets (waits for the server's SETTINGS, so that what fails there surely
- * has sent no request, and so that a port that speaks something else is recognised), is
- * up and goes down, once. Dead servers are noticed: while streams are open and nothing
- * comes, the server is pinged, and has to answer.
+ * A link dials, agrees on TLS where that is spoken, greets (waits for the server's
+ * SETTINGS, so that what fails there surely has sent no request, and so that a port that
+ * speaks something else is recognised), is up and goes down, once. Dead servers are
+ * noticed: while streams are open and nothing comes, the server is pinged, and has to
+ * answer.
  *
  * The owner waits for link_fd, calls link_hear and link_say, and looks at the state.
  * Streams hear from inside these and link_close; they may do everything to streams,
@@ -19,18 +20,22 @@
 #include "base/list.h"
 #include "base/slice.h"
 #include "cli/lib/endpoint.h"
+#include "cli/lib/tls.h"
 
 struct link;
 
 enum link_state {
     LINK_DIALING,
+    LINK_SECURING,
     LINK_GREETING,
     LINK_UP,
     LINK_DOWN, /* link_error says why */
     LINK_NSTATES,
 };
 
-struct link *link_open(const struct endpoint *ep, int64_t deadline_ms, int64_t ping_ms);
+/* tls NULL: plain text. deadline_ms: until then it must be up. */
+struct link *link_open(const struct endpoint *ep, const struct tls *tls,
+                       int64_t deadline_ms, int64_t ping_ms);
 
 /* Its streams end with ERR_NETWORK first. */
 void link_close(struct link *link);

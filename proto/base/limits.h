@@ -172,6 +172,8 @@
 
 /* kvctl. */
 #define LIMIT_ENDPOINTS    64
+#define LIMIT_TLS_FILE     (4 * MIB)   /* of certificates, or a key */
+#define LIMIT_CERT_HOSTS   64          /* that one certificate is for */
 #define LIMIT_CLIENT_SEND  (64 * MIB)  /* one request; the server has its own limit */
 #define LIMIT_CLIENT_ARENA (1 * GIB)   /* memory of one command's decoded replies */
 #define LIMIT_INPUT_BYTES  (64 * MIB)  /* a value from stdin or a file */

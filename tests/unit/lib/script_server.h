@@ -1,10 +1,13 @@
 /* A gRPC server on loopback that does what a test's script says, call by call: for what a
- * well-behaved server would never do. One thread, one connection at a time. */
+ * well-behaved server would never do. One thread, one connection at a time; over TLS when
+ * it is given a context. */
 #ifndef KVD_TESTS_UNIT_LIB_SCRIPT_SERVER_H
 #define KVD_TESTS_UNIT_LIB_SCRIPT_SERVER_H
 
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
+#include <openssl/ssl.h>
+#include <poll.h>
 #include <protobuf-c/protobuf-c.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -24,6 +27,7 @@ enum script_act {
     SCRIPT_ANSWER_LAST,     /* answer, then close the connection */
     SCRIPT_HANG_UP_AT_ONCE, /* close the connection when it is accepted */
     SCRIPT_SAY,             /* text instead of HTTP/2, then close */
+    SCRIPT_STONE,           /* accept, and neither read nor write */
 };
 
 struct script_step {
@@ -45,6 +49,8 @@ struct script_server {
     size_t n_steps;
     script_cb heard; /* or NULL */
     size_t n_connections;
+    SSL_CTX *tls; /* NULL: plain text */
+    SSL *ssl;     /* of the connection */
     int listener;
     int port;
     pthread_t thread;
@@ -126,6 +132,20 @@ static void script_drained(void *owner, struct wire_call *call)
     (void)call;
 }
 
+static ssize_t script_read(struct script_server *s, int fd, void *bytes, size_t len)
+{
+    return s->ssl != NULL ? SSL_read(s->ssl, bytes, (int)len) : read(fd, bytes, len);
+}
+
+static void script_write(struct script_server *s, int fd, struct slice bytes)
+{
+    if (s->ssl == NULL) {
+        send(fd, bytes.ptr, bytes.len, MSG_NOSIGNAL);
+    } else if (bytes.len > 0) {
+        SSL_write(s->ssl, bytes.ptr, (int)bytes.len);
+    }
+}
+
 static void script_converse(struct script_server *s, int fd)
 {
     static const struct wire_events events = {.called = script_called,
@@ -152,11 +172,11 @@ static void script_converse(struct script_server *s, int fd)
         do {
             more = wire_collect(wire, &out, MIB);
             if (!s->mute) {
-                send(fd, buf_slice(&out).ptr, buf_len(&out), MSG_NOSIGNAL);
+                script_write(s, fd, buf_slice(&out));
             }
             buf_clear(&out);
         } while (more);
-    } while (!s->hang_up && (n = read(fd, in, sizeof(in))) > 0);
+    } while (!s->hang_up && (n = script_read(s, fd, in, sizeof(in))) > 0);
     wire_close(wire);
     buf_close(&out);
     /* With bytes unread, close() would be a reset, which takes back what the client has
@@ -166,16 +186,34 @@ static void script_converse(struct script_server *s, int fd)
     }
 }
 
+/* False: no TLS could be agreed on. */
+static bool script_secure(struct script_server *s, int fd)
+{
+    if (s->tls == NULL) {
+        return true;
+    }
+    s->ssl = SSL_new(s->tls);
+    SSL_set_fd(s->ssl, fd);
+    return SSL_accept(s->ssl) == 1;
+}
+
 static void *script_run(void *arg)
 {
     struct script_server *s = arg;
+    char byte;
     int fd;
 
     while ((fd = accept(s->listener, NULL, NULL)) >= 0) {
         const struct script_step *step = s->heard == NULL ? script_now(s) : NULL;
 
         s->n_connections++;
-        if (step == NULL) {
+        if (step != NULL && step->act == SCRIPT_STONE) {
+            poll(&(struct pollfd){.fd = fd, .events = POLLRDHUP}, 1, -1);
+        } else if (!script_secure(s, fd)) {
+            shutdown(fd, SHUT_WR);
+            while (read(fd, &byte, 1) > 0) {
+            }
+        } else if (step == NULL) {
             script_converse(s, fd);
         } else if (step->act == SCRIPT_SAY) {
             send(fd, step->text, strlen(step->text), MSG_NOSIGNAL);
@@ -185,6 +223,8 @@ static void *script_run(void *arg)
         } else {
             script_converse(s, fd);
         }
+        SSL_free(s->ssl);
+        s->ssl = NULL;
         close(fd);
     }
     return NULL;
@@ -217,6 +257,17 @@ static inline void script_start(struct script_server *s, const struct script_ste
     script_listen(s);
 }
 
+/* Takes the context. */
+static inline void script_start_tls(struct script_server *s, SSL_CTX *tls,
+                                    script_cb heard)
+{
+    static const struct script_step answer = {.act = SCRIPT_ANSWER};
+
+    *s = (struct script_server){
+        .steps = &answer, .n_steps = 1, .tls = tls, .heard = heard};
+    script_listen(s);
+}
+
 static inline void script_start_heard(struct script_server *s, script_cb heard)
 {
     *s = (struct script_server){.heard = heard};
@@ -229,6 +280,7 @@ static inline void script_stop(struct script_server *s)
     shutdown(s->listener, SHUT_RDWR);
     pthread_join(s->thread, NULL);
     close(s->listener);
+    SSL_CTX_free(s->tls);
 }
 
 #endif

@@ -389,7 +389,7 @@ Test(client, other_protocols_are_recognised)
         {SCRIPT_HANG_UP_AT_ONCE, 0, NULL},
     };
     static const char *const reasons[] = {"in HTTP/1", "in TLS", "not HTTP/2",
-                                          "speaking TLS or HTTP/1?"};
+                                          "does this port speak TLS"};
     struct client *client;
 
     script_start(&a, steps, 4);

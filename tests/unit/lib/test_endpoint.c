@@ -20,17 +20,34 @@ Test(endpoint, all_usual_forms_are_understood)
     expect("127.0.0.1:2379", "127.0.0.1", "2379", "127.0.0.1:2379");
     expect("http://node1:1234", "node1", "1234", "node1:1234");
     expect("http://node1:1234/", "node1", "1234", "node1:1234");
+    expect("https://node1:1234", "node1", "1234", "node1:1234");
+    expect("https://[::1]", "::1", "2379", "[::1]:2379");
     expect("node1", "node1", "2379", "node1:2379");
     expect("[::1]:5", "::1", "5", "[::1]:5");
     expect("http://[fe80::1]", "fe80::1", "2379", "[fe80::1]:2379");
 }
 
+static enum endpoint_scheme scheme_of(const char *text)
+{
+    struct endpoint ep;
+
+    cr_assert_eq(endpoint_parse(text, &ep, NULL), 0, "%s", text);
+    return ep.scheme;
+}
+
+Test(endpoint, the_scheme_is_kept)
+{
+    cr_assert_eq(scheme_of("node1:1"), ENDPOINT_BARE);
+    cr_assert_eq(scheme_of("http://node1:1"), ENDPOINT_HTTP);
+    cr_assert_eq(scheme_of("https://node1:1"), ENDPOINT_HTTPS);
+}
+
 Test(endpoint, others_are_refused_with_a_reason)
 {
     static const char *const wrong[] = {
-        "",         "http://",  ":2379",          "host:0",         "host:65536",
-        "host:x",   "host:12x", "https://host:1", "unix:///x",      "host/path",
-        "::1:2379", "[::1",     "[::1]x:1",       "host:999999999",
+        "",         "http://",  ":2379",           "host:0",         "host:65536",
+        "host:x",   "host:12x", "httpsx://host:1", "unix:///x",      "host/path",
+        "::1:2379", "[::1",     "[::1]x:1",        "host:999999999",
     };
 
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
