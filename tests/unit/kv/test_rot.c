@@ -12,6 +12,7 @@
 #include "kv/watch.h"
 #include "tests/sim/sim_disk.h"
 #include "tests/sim/sim_vfs.h"
+#include "tests/unit/kv/auths.h"
 #include "tests/unit/kv/copying.h"
 #include "tests/unit/kv/locks.h"
 
@@ -86,8 +87,10 @@ static void compact(int64_t revision)
     }
 }
 
+static const char *const users[] = {"ann", "bob", "eve"};
+
 /* Rows in several leaves of the tree, values in pages of their own, free pages, rows of
- * leases, a member, a line of a lock. */
+ * leases, a member, a line of a lock, users and roles. */
 static void fill(void)
 {
     grant_leases(&fx, 5);
@@ -104,6 +107,10 @@ static void fill(void)
     acquire(&fx, "lock", 1, "h", EXCLUSIVE, FOR_EVER);
     acquire(&fx, "lock", 2, "h", EXCLUSIVE, FOR_EVER);
     publish(9);
+    for (int i = 0; i < 3; i++) {
+        user_with_role(&fx, users[i]);
+        role_grant(&fx, users[i], READWRITE, "key", i == 0 ? "" : NULL);
+    }
 }
 
 /* Everything that a later write may come upon. */
@@ -118,6 +125,10 @@ static void change(void)
         run_delete(&fx, delete_new(&fx, "key020", "key024"));
         run_grant(&fx, 77, 50);
         publish(10);
+        user_password(&fx, "ann", "other");
+        role_grant(&fx, "bob", READ, "a", NULL);
+        role_delete(&fx, "eve");
+        user_add(&fx, "new", "h");
         compact(kv_revision(fx.kv));
     }
 }
@@ -216,6 +227,7 @@ static char *answers(void)
         show_events(&text);
         show_leases(&text);
         show_members(&text);
+        show_auth(&fx, &text);
         show(&text, " line %s", fx.n_fatal == 0 ? line_of(&fx, "lock") : "");
     }
     return text.bytes;
