@@ -264,7 +264,8 @@ enum rule_flags {
     RULE_FRESH = 1 << 1, /* the auth revision must be the current one */
 };
 
-/* What takes a hold back, and what root asks for, is judged by what holds now alone. */
+/* What takes a hold back, and what root asks for, is judged by what is granted now alone.
+ * A renewal names users of its own. */
 static const struct rule {
     int request_case;
     unsigned flags;
@@ -277,13 +278,12 @@ static const struct rule {
     {KVD__COMMAND__COMMAND__REQUEST_COMPACT, 0, only_root},
     {KVD__COMMAND__COMMAND__REQUEST_LEASE_GRANT, RULE_FRESH, anything},
     {KVD__COMMAND__COMMAND__REQUEST_LEASE_REVOKE, RULE_FRESH, command_revoke},
-    {KVD__COMMAND__COMMAND__REQUEST_LEASE_RENEW, RULE_OPEN, NULL}, /* has users of its own
-                                                                    */
+    {KVD__COMMAND__COMMAND__REQUEST_LEASE_RENEW, RULE_OPEN, NULL},
     {KVD__COMMAND__COMMAND__REQUEST_LOCK_ACQUIRE, RULE_FRESH, command_acquire},
     {KVD__COMMAND__COMMAND__REQUEST_LOCK_RELEASE, 0, command_release},
     {KVD__COMMAND__COMMAND__REQUEST_LOCK_LEAVE, 0, command_leave},
     {KVD__COMMAND__COMMAND__REQUEST_LOCK_FORCE_RELEASE, RULE_FRESH, command_force},
-    {KVD__COMMAND__COMMAND__REQUEST_AUTH_ENABLE, RULE_OPEN, NULL}, /* is on: nothing */
+    {KVD__COMMAND__COMMAND__REQUEST_AUTH_ENABLE, 0, only_root},
     {KVD__COMMAND__COMMAND__REQUEST_AUTHENTICATE, RULE_OPEN, NULL},
     {KVD__COMMAND__COMMAND__REQUEST_AUTH_DISABLE, 0, only_root},
     {KVD__COMMAND__COMMAND__REQUEST_USER_ADD, 0, only_root},

@@ -13,6 +13,7 @@
 #include "tests/fuzz/fuzz_store.h"
 #include "tests/sim/sim_net.h"
 #include "tests/sim/sim_world.h"
+#include "tests/unit/kv/auths.h"
 #include "tests/unit/kv/locks.h"
 #include "tests/unit/kv/workload.h"
 #include "tests/unit/wire/pair.h"
@@ -338,6 +339,62 @@ static void run_requests(void)
     buf_close(&out.calls);
 }
 
+/* ---- users and roles ---- */
+
+/* The entry that was just applied, as it is. */
+static void add_entry(struct buf *out, enum api_status status)
+{
+    CHECK(status == API_OK);
+    add_byte(out, 0);
+    add_part(out, fx.payload);
+}
+
+static enum api_status renew_of(const char *user)
+{
+    static int64_t ids[] = {1, 2, 1};
+    Kvd__Command__LeaseRenew *req =
+        message_new(&fx, &kvd__command__lease_renew__descriptor);
+    Kvd__Command__Renewer *by = message_new(&fx, &kvd__command__renewer__descriptor);
+
+    by->user = (char *)user;
+    by->n = 2;
+    req->ids = ids;
+    req->n_ids = ARRAY_LEN(ids);
+    req->n_by = list_copy(&fx, IF(by), &req->by);
+    return fixture_run(&fx, COMMAND(LEASE_RENEW), req);
+}
+
+static void run_auth(void)
+{
+    struct buf out = BUF_INIT(MIB);
+
+    fuzz_store_open(&fx);
+    add_byte(&out, 1);
+    add_entry(&out, user_add(&fx, "root", "$2b$04$hash"));
+    add_entry(&out, user_add(&fx, "ann", "$2b$04$hash"));
+    add_entry(&out, user_grant(&fx, "root", "root"));
+    add_entry(&out, role_add(&fx, "r"));
+    add_entry(&out, user_grant(&fx, "ann", "r"));
+    add_entry(&out, role_grant(&fx, "r", READWRITE, "k", NULL));
+    add_entry(&out, role_grant(&fx, "r", WRITE, "l", ""));
+    add_entry(&out, run_enable(&fx));
+    act_as(&fx, "ann");
+    add_entry(&out, authenticate(&fx, "ann", "abcdefghijklmnop"));
+    add_entry(&out, run_put(&fx, put_new(&fx, "k", "v")));
+    add_entry(&out, run_delete(&fx, delete_new(&fx, "l", "")));
+    add_entry(&out, renew_of("ann"));
+    act_as(&fx, "root");
+    add_entry(&out, user_password(&fx, "ann", "$2b$04$other"));
+    add_entry(&out, role_revoke(&fx, "r", "k", NULL));
+    add_entry(&out, user_revoke(&fx, "ann", "r"));
+    add_entry(&out, role_delete(&fx, "r"));
+    add_entry(&out, user_delete(&fx, "ann"));
+    add_entry(&out, run_disable(&fx));
+    seed("commands", buf_slice(&out));
+    fuzz_store_close(&fx, false);
+    buf_close(&out);
+}
+
 static void run_choices(void)
 {
     uint8_t bytes[400];
@@ -535,6 +592,7 @@ int main(int argc, char **argv)
         run_requests();
         run_choices();
     }
+    run_auth();
     run_connection();
     run_datadir();
     run_config();

@@ -21,6 +21,7 @@
 #define cr_assert_not_null(p, ...)  CHECK((p) != NULL)
 #define cr_assert_fail(...)         check_fail(__FILE__, __LINE__, "" #__VA_ARGS__)
 #define cr_assert_str_eq(a, b, ...) stand_in_same((a), (b), __FILE__, __LINE__)
+#define cr_expect_str_eq(a, b, ...) stand_in_same((a), (b), __FILE__, __LINE__)
 
 static inline void stand_in_same(const char *a, const char *b, const char *file, int line)
 {

@@ -24,6 +24,7 @@ struct fixture {
     char dir[64];
     char path[96];
     struct arena arena;         /* of requests and responses, until the fixture closes */
+    struct slice payload;       /* of the last entry */
     enum api_status status;     /* of the last command */
     ProtobufCMessage *response; /* of the last command */
     uint64_t passed_ms;         /* cluster time beside 10 ms an entry */
@@ -362,6 +363,7 @@ static inline void fixture_entry(struct fixture *fx, struct slice payload)
                              .cluster_ms = fx->passed_ms + index * 10,
                              .payload = payload};
 
+    fx->payload = payload;
     kv_apply(fx->kv, &entry, &waiters);
 }
 

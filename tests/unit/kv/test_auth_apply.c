@@ -99,10 +99,9 @@ Test(auth_apply, enable_needs_a_user_root_with_the_role_root)
     expect_moved(0);
 }
 
-Test(auth_apply, enable_of_what_is_on_is_nothing_and_needs_nobody)
+Test(auth_apply, enable_of_what_is_on_is_nothing)
 {
     auth_on(&fx);
-    act_as(&fx, NULL);
     note_revision();
     cr_expect_eq(run_enable(&fx), API_OK);
     expect_moved(0);

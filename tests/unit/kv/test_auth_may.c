@@ -198,7 +198,7 @@ static const struct {
     {"lock_release", API_OK, API_USER_EMPTY},
     {"lock_leave", API_OK, API_USER_EMPTY},
     {"lock_force_release", API_OK, API_USER_EMPTY},
-    {"auth_enable", API_OK, API_OK},
+    {"auth_enable", API_PERMISSION_DENIED, API_USER_EMPTY},
     {"auth_disable", API_PERMISSION_DENIED, API_USER_EMPTY},
     {"authenticate", API_OK, API_OK},
     {"user_add", API_PERMISSION_DENIED, API_USER_EMPTY},
