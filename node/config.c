@@ -136,6 +136,14 @@ void config_defaults(struct config *out)
     CHECK(config_parse(out, 1, no_arguments, no_environment, &verdict, NULL) == 0);
 }
 
+static void tls_close(struct config_tls *tls)
+{
+    free(tls->cert_file);
+    free(tls->key_file);
+    free(tls->trusted_ca_file);
+    free(tls->crl_file);
+}
+
 void config_close(struct config *config)
 {
     free(config->name);
@@ -145,6 +153,9 @@ void config_close(struct config *config)
     config_urls_close(&config->advertise_client);
     config_urls_close(&config->listen_peer);
     config_urls_close(&config->advertise_peer);
+    tls_close(&config->client_tls);
+    tls_close(&config->peer_tls);
+    free(config->cipher_suites);
     for (size_t i = 0; i < config->n_peers; i++) {
         free(config->peers[i].name);
         config_urls_close(&config->peers[i].urls);

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/env.h"
 #include "base/err.h"
 #include "base/limits.h"
 #include "base/log.h"
@@ -15,8 +16,9 @@
 #define CONFIG_URLS_MAX 8
 
 struct config_url {
-    char *text;    /* as given: http://host:port */
+    char *text;    /* as given: http://host:port or https://host:port */
     char *address; /* host:port, IPv6 in brackets */
+    bool tls;      /* https */
 };
 
 struct config_urls {
@@ -29,6 +31,17 @@ struct config_peer {
     char *name;
     struct config_urls urls; /* sorted by text */
 };
+
+/* TLS towards clients, or towards other members. A file that is not given is NULL. */
+struct config_tls {
+    char *cert_file;
+    char *key_file;
+    char *trusted_ca_file;
+    char *crl_file;
+    bool client_cert_auth;
+};
+
+enum config_tls_version { CONFIG_TLS_ANY, CONFIG_TLS_1_2, CONFIG_TLS_1_3 };
 
 struct settings; /* settings.h: who set which option */
 
@@ -57,6 +70,12 @@ struct config {
     uint64_t hold_entries;    /* --log-hold-entries */
     uint64_t hold_bytes;      /* --log-hold-bytes */
     uint64_t state_rate;      /* --state-stream-rate, bytes a second */
+    struct config_tls client_tls;
+    struct config_tls peer_tls;
+    enum config_tls_version tls_min;
+    enum config_tls_version tls_max;
+    char *cipher_suites; /* names between commas; NULL: OpenSSL's choice */
+    bool insecure_peers; /* members may speak in clear over a network */
     enum log_level log_level;
     enum log_format log_format;
     struct settings *settings; /* private: for config_log; NULL after config_defaults */
@@ -75,6 +94,17 @@ enum config_verdict {
 int config_parse(struct config *out, int argc, char **argv, char **environment,
                  enum config_verdict *verdict, struct err *err);
 void config_close(struct config *config);
+
+/* How what listens or is found at a URL is spoken to. */
+static inline enum net_security config_client_security(const struct config_url *url)
+{
+    return url->tls ? NET_TLS_CLIENT : NET_PLAIN;
+}
+
+static inline enum net_security config_peer_security(const struct config_url *url)
+{
+    return url->tls ? NET_TLS_PEER : NET_PLAIN;
+}
 
 /* A config without command line, for tests and simulation: a one-member default. */
 void config_defaults(struct config *out);

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "node/address.h"
+#include "node/config_tls.h"
 #include "node/config_value.h"
 
 /* ---- what follows ---- */
@@ -102,13 +103,13 @@ static int check_ports_apart(const struct config *config, struct err *err)
 {
     for (size_t i = 0; i < config->listen_client.n; i++) {
         for (size_t j = 0; j < config->listen_peer.n; j++) {
-            const char *text = config->listen_peer.items[j].text;
+            const struct config_url *url = &config->listen_peer.items[j];
 
-            if (strcmp(config->listen_client.items[i].text, text) == 0) {
+            if (strcmp(config->listen_client.items[i].address, url->address) == 0) {
                 return err_set(err, ERR_INVALID,
                                "--listen-peer-urls=%s: --listen-client-urls has that "
                                "address; clients and members need different ports",
-                               text);
+                               url->text);
             }
         }
     }
@@ -150,15 +151,16 @@ static int check_peers_differ(const struct config *config, struct err *err)
     for (size_t i = 0; i < config->n_peers; i++) {
         for (size_t j = 0; j < i; j++) {
             for (size_t k = 0; k < config->peers[i].urls.n; k++) {
-                const char *text = config->peers[i].urls.items[k].text;
+                const struct config_url *url = &config->peers[i].urls.items[k];
 
                 for (size_t l = 0; l < config->peers[j].urls.n; l++) {
-                    if (strcmp(text, config->peers[j].urls.items[l].text) == 0) {
+                    if (strcmp(url->address, config->peers[j].urls.items[l].address) ==
+                        0) {
                         return err_set(err, ERR_INVALID,
                                        "--initial-cluster: %s and %s have the same URL "
                                        "%s",
                                        config->peers[j].name, config->peers[i].name,
-                                       text);
+                                       url->text);
                     }
                 }
             }
@@ -211,7 +213,7 @@ int config_check(const struct config *config, struct err *err)
 {
     static int (*const checks[])(const struct config *config, struct err *err) = {
         check_name,       check_times,        check_listen_urls, check_ports_apart,
-        check_advertised, check_peers_differ, check_self,
+        check_advertised, check_peers_differ, check_self,        config_tls_check,
     };
     int rc = 0;
 

@@ -191,33 +191,88 @@ bool config_value_bool(const char *text, bool *out)
     return false;
 }
 
+static int parse_file(struct config *config, const struct option *option, void *field,
+                      const char *text, struct err *err)
+{
+    char **to = field;
+
+    (void)config;
+    (void)option;
+    (void)err;
+    free(*to);
+    *to = text[0] != '\0' ? mem_strdup(text) : NULL;
+    return 0;
+}
+
+static int parse_bool(struct config *config, const struct option *option, void *field,
+                      const char *text, struct err *err)
+{
+    (void)config;
+    (void)option;
+    if (!config_value_bool(text, field)) {
+        return err_set(err, ERR_INVALID, "must be true or false");
+    }
+    return 0;
+}
+
+static int parse_tls(struct config *config, const struct option *option, void *field,
+                     const char *text, struct err *err)
+{
+    static const char *const names[] = {
+        [CONFIG_TLS_ANY] = "",
+        [CONFIG_TLS_1_2] = "TLS1.2",
+        [CONFIG_TLS_1_3] = "TLS1.3",
+    };
+
+    (void)config;
+    (void)option;
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        if (strcmp(text, names[i]) == 0) {
+            *(enum config_tls_version *)field = (enum config_tls_version)i;
+            return 0;
+        }
+    }
+    return err_set(err, ERR_INVALID, "must be TLS1.2 or TLS1.3");
+}
+
 /* ---- URLs ---- */
+
+/* What stands behind the scheme; NULL for one that kvd does not speak. */
+static const char *url_address(const char *text, bool *tls)
+{
+    *tls = strncmp(text, "https://", 8) == 0;
+    if (*tls) {
+        return text + 8;
+    }
+    return strncmp(text, "http://", 7) == 0 ? text + 7 : NULL;
+}
 
 static int url_check(const char *text, struct err *err)
 {
     struct address address;
+    bool tls;
+    const char *at = url_address(text, &tls);
     int rc;
 
-    if (strncmp(text, "https://", 8) == 0) {
-        return err_set(err, ERR_UNSUPPORTED,
-                       "%s: TLS is not supported by kvd " KVD_VERSION "; write http://",
+    if (at == NULL) {
+        return err_set(err, ERR_INVALID,
+                       "%s: a URL has the form http://host:port or https://host:port",
                        text);
     }
-    if (strncmp(text, "http://", 7) != 0) {
-        return err_set(err, ERR_INVALID, "%s: a URL has the form http://host:port", text);
-    }
-    if (strpbrk(text + 7, "/?#@") != NULL) {
+    if (strpbrk(at, "/?#@") != NULL) {
         return err_set(err, ERR_INVALID,
                        "%s: nothing may follow or precede http://host:port", text);
     }
-    rc = address_parse(&address, text + 7, err);
+    rc = address_parse(&address, at, err);
     return rc != 0 ? err_prefix(err, rc, "%s", text) : 0;
 }
 
-/* Keeps the list sorted by text; refuses a URL that is there already. */
+/* Keeps the list sorted by address; refuses one that is there already. */
 static int urls_add(struct config_urls *urls, const char *text, struct err *err)
 {
     size_t at = 0;
+    bool tls;
+    const char *address = url_address(text, &tls);
     int rc = url_check(text, err);
 
     if (rc != 0) {
@@ -226,16 +281,16 @@ static int urls_add(struct config_urls *urls, const char *text, struct err *err)
     if (urls->n == CONFIG_URLS_MAX) {
         return err_set(err, ERR_TOO_BIG, "more than %d URLs", CONFIG_URLS_MAX);
     }
-    while (at < urls->n && strcmp(urls->items[at].text, text) < 0) {
+    while (at < urls->n && strcmp(urls->items[at].address, address) < 0) {
         at++;
     }
-    if (at < urls->n && strcmp(urls->items[at].text, text) == 0) {
+    if (at < urls->n && strcmp(urls->items[at].address, address) == 0) {
         return err_set(err, ERR_INVALID, "%s is listed twice", text);
     }
     memmove(&urls->items[at + 1], &urls->items[at],
             (urls->n - at) * sizeof(urls->items[0]));
-    urls->items[at] =
-        (struct config_url){.text = mem_strdup(text), .address = mem_strdup(text + 7)};
+    urls->items[at] = (struct config_url){
+        .text = mem_strdup(text), .address = mem_strdup(address), .tls = tls};
     urls->n++;
     return 0;
 }
@@ -281,6 +336,7 @@ void config_urls_copy(struct config_urls *to, const struct config_urls *from)
         to->items[i] = (struct config_url){
             .text = mem_strdup(from->items[i].text),
             .address = mem_strdup(from->items[i].address),
+            .tls = from->items[i].tls,
         };
     }
     to->n = from->n;
@@ -363,6 +419,8 @@ int config_value_parse(struct config *config, const struct option *option,
         [OPTION_MS] = parse_ms,       [OPTION_U32] = parse_u32,
         [OPTION_U64] = parse_u64,     [OPTION_QUOTA] = parse_quota,
         [OPTION_LEVEL] = parse_level, [OPTION_FORMAT] = parse_format,
+        [OPTION_FILE] = parse_file,   [OPTION_BOOL] = parse_bool,
+        [OPTION_TLS] = parse_tls,
     };
 
     CHECK(option->kind < ARRAY_LEN(parsers));

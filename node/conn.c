@@ -23,13 +23,12 @@
 #include "node/call.h"
 #include "node/config.h"
 #include "node/http1.h"
+#include "node/quiet.h"
 
 #define PREFACE        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 #define PREFACE_LEN    (sizeof(PREFACE) - 1)
 #define FRAME_HEAD_LEN 9 /* of an HTTP/2 frame */
 #define LISTENERS_MAX  CONFIG_URLS_MAX
-#define LOG_LINES_MAX  10    /* about clients that misbehave ... */
-#define LOG_SPAN_MS    60000 /* ... in so much time */
 
 /*   SNIFFING ──▶ HTTP2 ──┐
  *       │ └────▶ HTTP1 ──┤
@@ -82,11 +81,9 @@ struct conns {
     struct listener *listeners[LISTENERS_MAX];
     size_t n_listeners;
     bool going_away;
-    uint64_t goodbye_ms;     /* when to press those that do not answer the goodbye */
-    struct buf out;          /* output of the connection being flushed */
-    uint64_t log_since_ms;   /* begin of the span of conn_log */
-    unsigned log_lines;      /* in the span */
-    unsigned log_suppressed; /* likewise */
+    uint64_t goodbye_ms; /* when to press those that do not answer the goodbye */
+    struct buf out;      /* output of the connection being flushed */
+    struct quiet quiet;  /* about clients that misbehave */
 };
 
 static void conn_move(struct conn *conn, enum conn_state to)
@@ -108,27 +105,12 @@ static const struct net_ops *conn_net(const struct conn *conn)
 
 /* ---- refusing ---- */
 
-/* A limited number of lines about clients: a hostile one must not fill the disk. */
 static void conn_log(struct conns *conns, const char *msg, const char *address,
                      const char *why)
 {
-    uint64_t now_ms = conns_now_ms(conns);
-
-    if (now_ms - conns->log_since_ms >= LOG_SPAN_MS) {
-        if (conns->log_suppressed > 0) {
-            log_warn("lines about clients were left out",
-                     LOG_UINT("lines", conns->log_suppressed));
-        }
-        conns->log_since_ms = now_ms;
-        conns->log_lines = 0;
-        conns->log_suppressed = 0;
+    if (quiet_allows(&conns->quiet, "clients", conns_now_ms(conns))) {
+        log_warn(msg, LOG_TEXT("client", address), LOG_TEXT("reason", why));
     }
-    if (conns->log_lines >= LOG_LINES_MAX) {
-        conns->log_suppressed++;
-        return;
-    }
-    conns->log_lines++;
-    log_warn(msg, LOG_TEXT("client", address), LOG_TEXT("reason", why));
 }
 
 static void conn_refuse(struct conn *conn, const char *why)
@@ -225,8 +207,8 @@ static void sniff(struct conn *conn, struct slice bytes)
 
     if (conn->n_sniffed == 0 && bytes.len >= sizeof(tls_handshake) &&
         memcmp(bytes.ptr, tls_handshake, sizeof(tls_handshake)) == 0) {
-        conn_refuse(conn, "the client tries TLS, which this version does not have; use "
-                          "http:// in its endpoints");
+        conn_refuse(conn, "the client speaks TLS to a port that does not; write http:// "
+                          "in its endpoints, or https:// in --listen-client-urls");
     } else if (memcmp(bytes.ptr, &PREFACE[conn->n_sniffed], len) != 0) {
         become_http1(conn, bytes);
     } else if (len < left) {
@@ -472,14 +454,15 @@ struct conns *conns_open(const struct conns_options *options)
     return conns;
 }
 
-int conns_listen(struct conns *conns, const char *address, struct err *err)
+int conns_listen(struct conns *conns, const char *address, enum net_security security,
+                 struct err *err)
 {
     struct net *net = conns->options.env->net;
     struct listener *listener;
     int rc;
 
     CHECK(conns->n_listeners < LISTENERS_MAX);
-    rc = net->ops->listen(net, address, conn_accepted, conns, &listener, err);
+    rc = net->ops->listen(net, address, security, conn_accepted, conns, &listener, err);
     if (rc != 0) {
         return rc;
     }
@@ -505,6 +488,13 @@ void conn_mark(struct conn *conn)
 const char *conn_address(const struct conn *conn)
 {
     return conn_net(conn)->peer_address(conn->stream);
+}
+
+const char *conn_peer_name(const struct conn *conn)
+{
+    const struct net_ops *net = conn_net(conn);
+
+    return net->peer_name != NULL ? net->peer_name(conn->stream) : NULL;
 }
 
 bool conn_is_up(const struct conn *conn)

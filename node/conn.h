@@ -25,7 +25,8 @@ struct conns_options {
 struct conns *conns_open(const struct conns_options *options);
 
 /* Binds, but takes no connection yet. err names the address and what to do. */
-int conns_listen(struct conns *conns, const char *address, struct err *err);
+int conns_listen(struct conns *conns, const char *address, enum net_security security,
+                 struct err *err);
 
 /* Starts taking connections: only once the member may answer. */
 void conns_accept(struct conns *conns);
@@ -33,6 +34,9 @@ void conns_accept(struct conns *conns);
 /* Output may be waiting on this connection: flush it at the end of the turn. */
 void conn_mark(struct conn *conn);
 const char *conn_address(const struct conn *conn);
+
+/* The common name in the client's verified certificate; NULL without one. */
+const char *conn_peer_name(const struct conn *conn);
 
 /* False while the connection ends: calls that end then were not taken back one by one. */
 bool conn_is_up(const struct conn *conn);

@@ -71,8 +71,10 @@ static void on_opened(void *owner, int rc, bool refused)
 
     dial->n_refused = refused ? dial->n_refused + 1 : 0;
     if (rc != 0) {
+        const char *why = net_trouble(dial_net(dial), dial->stream);
+
         peer_say(dial->peer, refused ? "member refuses connections" : "no way to member",
-                 urls->items[dial->next_url].text);
+                 why != NULL ? why : urls->items[dial->next_url].text);
         dial->next_url = (dial->next_url + 1) % urls->n;
         dial_give_up(dial, env_mono_ms(env));
         return;
@@ -120,12 +122,12 @@ void dial_init(struct dial *dial, struct peers *peers, struct peer *peer)
 
 static void dial_connect(struct dial *dial, uint64_t now_ms)
 {
-    const struct config_urls *urls = dial->peer->member->peer_urls;
+    const struct config_url *url = &dial->peer->member->peer_urls->items[dial->next_url];
 
     dial_move(dial, DIAL_CONNECTING);
     dial->due_ms = now_ms + STEP_LIMIT_MS;
-    dial->stream = dial_net(dial)->ops->connect(
-        dial_net(dial), urls->items[dial->next_url].address, &events, dial);
+    dial->stream = dial_net(dial)->ops->connect(dial_net(dial), url->address,
+                                                config_peer_security(url), &events, dial);
 }
 
 /* The answer to our hello: 1 accepted, 0 not complete yet, negative refused. */
@@ -180,7 +182,9 @@ void dial_receive(struct dial *dial, uint64_t now_ms)
         }
     }
     if (dial->ended) {
-        peer_say(dial->peer, "connection to member ended", "");
+        const char *why = net_trouble(dial_net(dial), dial->stream);
+
+        peer_say(dial->peer, "connection to member ended", why != NULL ? why : "");
         dial_give_up(dial, now_ms);
     }
 }

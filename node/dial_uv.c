@@ -110,6 +110,7 @@ static int resolve(struct dial *dial, const struct address *to)
 }
 
 struct stream *dial_uv_connect(struct net *net, const char *address,
+                               enum net_security security,
                                const struct stream_events *events, void *owner)
 {
     struct net_uv *uv = container_of(net, struct net_uv, net);
@@ -118,6 +119,7 @@ struct stream *dial_uv_connect(struct net *net, const char *address,
     struct address to;
     int rc;
 
+    CHECK(security == NET_PLAIN);
     dial->stream = s;
     dial->all_refused = true;
     s->dial = dial;

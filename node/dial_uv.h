@@ -10,6 +10,7 @@ struct stream;
 
 /* net_ops.connect */
 struct stream *dial_uv_connect(struct net *net, const char *address,
+                               enum net_security security,
                                const struct stream_events *events, void *owner);
 
 /* There is a new socket: tries the next address. */

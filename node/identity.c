@@ -34,10 +34,11 @@ uint64_t identity_member_id(const struct config_urls *urls, const char *token)
     uint64_t id;
 
     for (size_t i = 0; i < urls->n; i++) {
-        const char *url = urls->items[i].text;
+        const char *address = urls->items[i].address;
 
-        CHECK(i == 0 || strcmp(urls->items[i - 1].text, url) <= 0);
-        CHECK(buf_append(&text, url, strlen(url)) == 0);
+        CHECK(i == 0 || strcmp(urls->items[i - 1].address, address) <= 0);
+        CHECK(buf_append(&text, "http://", strlen("http://")) == 0);
+        CHECK(buf_append(&text, address, strlen(address)) == 0);
     }
     CHECK(buf_append(&text, token, strlen(token)) == 0);
     id = sha1_id(buf_slice(&text).ptr, buf_len(&text));

@@ -15,11 +15,10 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "node/address.h"
 #include "node/peer_link.h"
 
 #define LINK_SILENCE_MS 3000
-#define LOG_LINES_MAX   10    /* about strangers ... */
-#define LOG_SPAN_MS     60000 /* ... in so much time */
 
 static struct net *inlink_net(const struct inlink *link)
 {
@@ -115,18 +114,12 @@ void inlink_accept(struct peers *peers, struct stream *stream)
     env->net->ops->attach(stream, &events, link);
 }
 
-/* A limited number of lines: whoever reaches the port must not fill the disk. */
 static void say_refused(struct inlink *link, const char *why, uint64_t now_ms)
 {
     struct peers *peers = link->peers;
 
     metrics_add(peers->options.metrics, METRIC_PEER_REFUSED, 1);
-    if (peers->log_lines == 0 || now_ms - peers->log_since_ms >= LOG_SPAN_MS) {
-        peers->log_since_ms = now_ms;
-        peers->log_lines = 0;
-    }
-    if (peers->log_lines < LOG_LINES_MAX) {
-        peers->log_lines++;
+    if (quiet_allows(&peers->quiet, "strangers", now_ms)) {
         log_warn("refused a peer", LOG_TEXT("why", why),
                  LOG_TEXT("address", inlink_net(link)->ops->peer_address(link->stream)));
     }
@@ -145,6 +138,32 @@ static void inlink_give(struct inlink *link, uint64_t member)
     link->ended = true;
 }
 
+/* What a stranger's certificate says about who it is must fit what its hello says. */
+static int check_certificate(struct inlink *link, uint64_t member, struct err *err)
+{
+    const struct net_ops *net = inlink_net(link)->ops;
+    const struct config_urls *urls =
+        membership_find(link->peers->options.self.members, member)->peer_urls;
+    struct address address;
+    const char *name;
+
+    for (size_t i = 0; net->peer_is != NULL && i < urls->n; i++) {
+        CHECK(address_parse(&address, urls->items[i].address, NULL) == 0);
+        if (net->peer_is(link->stream, address.host)) {
+            return 0;
+        }
+    }
+    if (net->peer_is == NULL) {
+        return 0;
+    }
+    name = net->peer_name(link->stream);
+    return err_set(
+        err, ERR_INVALID,
+        "the certificate (common name %s) is not made out for %s, where member "
+        "%016" PRIx64 " is found; its alternative names must have that",
+        name != NULL ? name : "missing", address.host, member);
+}
+
 /* Takes the stranger in, or answers why not. */
 static int inlink_greet(struct inlink *link, const Kvd__Peer__Hello *hello,
                         uint64_t now_ms)
@@ -156,6 +175,9 @@ static int inlink_greet(struct inlink *link, const Kvd__Peer__Hello *hello,
     int rc;
 
     rc = hello_judge(self, hello, 0, &err);
+    if (rc == 0) {
+        rc = check_certificate(link, hello->from, &err);
+    }
     if (rc == 0) {
         rc = peers->options.events->meet(peers->options.owner, hello->from,
                                          hello->store_id, &err);
@@ -190,6 +212,12 @@ static int inlink_greet(struct inlink *link, const Kvd__Peer__Hello *hello,
     return 0;
 }
 
+/* The handshake of any version begins so. */
+static bool speaks_tls(struct slice bytes)
+{
+    return bytes.len >= 2 && bytes.ptr[0] == 0x16 && bytes.ptr[1] == 0x03;
+}
+
 /* One frame: 1 handed out, 0 none complete, negative: the connection must end. */
 static int inlink_step(struct inlink *link, uint64_t now_ms)
 {
@@ -216,7 +244,14 @@ static int inlink_step(struct inlink *link, uint64_t now_ms)
         if (link->peer != NULL) {
             peer_say(link->peer, "malformed frame, link ends", err.text);
         }
-        metrics_add(peers->options.metrics, METRIC_PEER_REFUSED, 1);
+        if (link->peer == NULL && speaks_tls(buf_slice(&link->in))) {
+            say_refused(link,
+                        "it speaks TLS to a port that does not: https:// must stand "
+                        "in --listen-peer-urls here, or http:// there",
+                        now_ms);
+        } else {
+            metrics_add(peers->options.metrics, METRIC_PEER_REFUSED, 1);
+        }
     }
     arena_reset(&peers->arena);
     return rc;

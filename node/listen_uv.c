@@ -178,14 +178,16 @@ static int bind_address(const char *address, struct err *err)
     return fd >= 0 ? fd : bind_failed(err, address, -fd);
 }
 
-int listen_uv_open(struct net *net, const char *address,
+int listen_uv_open(struct net *net, const char *address, enum net_security security,
                    void (*accept)(void *owner, struct stream *stream), void *owner,
                    struct listener **out, struct err *err)
 {
     struct net_uv *uv = container_of(net, struct net_uv, net);
     struct listener *listener;
-    int fd = bind_address(address, err);
+    int fd;
 
+    CHECK(security == NET_PLAIN);
+    fd = bind_address(address, err);
     if (fd < 0) {
         return fd;
     }

@@ -11,7 +11,7 @@
 struct net_uv;
 
 /* ---- net_ops ---- */
-int listen_uv_open(struct net *net, const char *address,
+int listen_uv_open(struct net *net, const char *address, enum net_security security,
                    void (*accept)(void *owner, struct stream *stream), void *owner,
                    struct listener **out, struct err *err);
 void listen_uv_close(struct listener *listener);

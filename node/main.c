@@ -20,6 +20,7 @@
 #include "node/env_uv.h"
 #include "node/node.h"
 #include "node/notify.h"
+#include "node/tls.h"
 #include "node/trim.h"
 #include "node/version.h"
 
@@ -31,6 +32,7 @@ struct daemon {
     struct config config;
     struct env_uv *uv;
     struct env *env;
+    struct tls *tls; /* NULL: no URL is https */
     struct node *node;
     struct notify notify;
     struct trim trim;
@@ -56,6 +58,9 @@ static void on_turn(void *owner)
     struct daemon *daemon = owner;
     uint64_t now_ms = env_mono_ms(daemon->env);
 
+    if (daemon->tls != NULL) {
+        tls_tick(daemon->tls, now_ms);
+    }
     if (!node_stopped(daemon->node)) {
         node_turn(daemon->node);
     }
@@ -71,19 +76,21 @@ static uint64_t on_deadline(void *owner)
 {
     struct daemon *daemon = owner;
     uint64_t notify_ms = notify_deadline_ms(&daemon->notify);
+    uint64_t tls_ms = daemon->tls != NULL ? tls_deadline_ms(daemon->tls) : UINT64_MAX;
+    uint64_t first_ms = notify_ms < tls_ms ? notify_ms : tls_ms;
     uint64_t node_ms = UINT64_MAX; /* once stopped, the end of its jobs wakes the loop */
 
     if (!node_stopped(daemon->node)) {
         node_ms = node_deadline_ms(daemon->node);
     }
-    return node_ms < notify_ms ? node_ms : notify_ms;
+    return node_ms < first_ms ? node_ms : first_ms;
 }
 
 static bool on_stopped(void *owner)
 {
     struct daemon *daemon = owner;
 
-    return node_stopped(daemon->node) && node_idle(daemon->node);
+    return node_stopped(daemon->node) && node_idle(daemon->node) && tls_idle(daemon->tls);
 }
 
 static void on_stop(void *owner, int signal_number)
@@ -95,7 +102,8 @@ static void on_stop(void *owner, int signal_number)
     node_stop(daemon->node);
 }
 
-/* SIGHUP: what may change while running is read again; that is the log. */
+/* SIGHUP: what may change while running is read again; that is the log, and the files of
+ * TLS. */
 static void on_reload(void *owner)
 {
     struct daemon *daemon = owner;
@@ -110,6 +118,9 @@ static void on_reload(void *owner)
         log_info("log level and format were read again; other settings need a restart");
     }
     config_close(&config);
+    if (daemon->tls != NULL) {
+        tls_reload(daemon->tls);
+    }
 }
 
 static const struct env_uv_hooks hooks = {
@@ -153,6 +164,20 @@ static void raise_file_limit(void)
     }
 }
 
+/* From here on the net of the environment knows TLS, where a URL asks for it. */
+static int put_on_tls(struct daemon *daemon, struct err *err)
+{
+    int rc = 0;
+
+    if (tls_wanted(&daemon->config)) {
+        rc = tls_open(&daemon->tls, &daemon->config, daemon->env, err);
+    }
+    if (daemon->tls != NULL) {
+        daemon->env->net = tls_net(daemon->tls);
+    }
+    return rc;
+}
+
 static int run(struct daemon *daemon)
 {
     struct err err;
@@ -161,16 +186,23 @@ static int run(struct daemon *daemon)
     rc = env_uv_open(&daemon->uv, disk_posix(), &err);
     if (rc == 0) {
         daemon->env = env_uv_env(daemon->uv);
+        rc = put_on_tls(daemon, &err);
+    }
+    if (rc == 0) {
         rc = node_open(&daemon->node, &daemon->config, daemon->env, &err);
     }
     if (rc != 0) {
         log_error("kvd cannot start", LOG_TEXT("error", err.text));
     } else {
         plant(daemon->node);
+        if (daemon->tls != NULL) {
+            tls_measure(daemon->tls, node_metrics(daemon->node));
+        }
         env_uv_run(daemon->uv, &hooks, daemon);
         node_close(daemon->node);
         log_info("stopped");
     }
+    tls_close(daemon->tls);
     env_uv_close(daemon->uv);
     return rc == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

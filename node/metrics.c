@@ -195,6 +195,20 @@ static const struct row rows[] = {
     {"kvd_state_fetches_failed_total", "counter",
      "States fetched from other members and thrown away.", ROW_COUNTER,
      METRIC_FETCHES_FAILED},
+    {"kvd_tls_handshakes_total", "counter", "Handshakes of TLS that succeeded.",
+     ROW_COUNTER, METRIC_TLS_HANDSHAKES},
+    {"kvd_tls_handshakes_resumed_total", "counter",
+     "Handshakes of TLS that went on with an earlier session.", ROW_COUNTER,
+     METRIC_TLS_RESUMED},
+    {"kvd_tls_failures_total", "counter",
+     "Connections that ended for a failed handshake or a breach of TLS.", ROW_COUNTER,
+     METRIC_TLS_FAILURES},
+    {"kvd_tls_reloads_total", "counter",
+     "Times that certificates and keys were read again.", ROW_COUNTER,
+     METRIC_TLS_RELOADS},
+    {"kvd_tls_reloads_failed_total", "counter",
+     "Times that they were of no use, and the earlier ones stayed.", ROW_COUNTER,
+     METRIC_TLS_RELOADS_FAILED},
     {"kvd_needs_state", "gauge",
      "Whether this member fetches the state from another one.", ROW_BOOL,
      HEALTH(needs_state)},
@@ -360,6 +374,23 @@ static void add_calls(struct buf *out, const struct metrics *m)
     }
 }
 
+/* ---- what runs out ---- */
+
+static void add_expiries(struct buf *out, const struct metrics *m)
+{
+    static const char name[] = "kvd_tls_certificate_expiry_seconds";
+
+    if (m->n_expiries == 0) {
+        return;
+    }
+    add_head(out, name, "gauge",
+             "When what a file of TLS holds expires, in seconds since 1970.");
+    for (size_t i = 0; i < m->n_expiries; i++) {
+        text_add(out, "%s{file=\"%s\"} %" PRId64 "\n", name, m->expiries[i].option,
+                 m->expiries[i].at_s);
+    }
+}
+
 /* ---- public ---- */
 
 void metrics_time(struct metrics *m, enum metric_time which, uint64_t n, uint64_t ns)
@@ -422,4 +453,5 @@ void metrics_render(const struct metrics *m, const struct health *health, struct
         add_histogram(out, (enum metric_time)i, &m->times[i]);
     }
     add_calls(out, m);
+    add_expiries(out, m);
 }

@@ -3,6 +3,7 @@
 #ifndef KVD_NODE_METRICS_H
 #define KVD_NODE_METRICS_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "api/status.h"
@@ -46,6 +47,11 @@ enum metric {
     METRIC_HEALTH_FAILURES,
     METRIC_DISK_STALLS,  /* the log's disk did not answer in time */
     METRIC_RATE_LIMITED, /* requests refused for their number */
+    METRIC_TLS_HANDSHAKES,
+    METRIC_TLS_RESUMED, /* of these, those that went on with an earlier session */
+    METRIC_TLS_FAILURES,
+    METRIC_TLS_RELOADS, /* of certificates and keys */
+    METRIC_TLS_RELOADS_FAILED,
     METRIC_NMETRICS,
 };
 
@@ -68,10 +74,20 @@ struct metric_histogram {
     uint64_t max_ns;
 };
 
+/* When what a file of TLS holds runs out. */
+struct metric_expiry {
+    const char *option; /* that names the file */
+    int64_t at_s;       /* seconds since 1970 */
+};
+
+#define METRIC_EXPIRIES_MAX 8
+
 struct metrics {
     uint64_t counters[METRIC_NMETRICS];
     struct metric_histogram times[METRIC_NTIMES];
     uint64_t handled[RPC_NMETHODS][GRPC_NCODES];
+    struct metric_expiry expiries[METRIC_EXPIRIES_MAX];
+    size_t n_expiries;
     uint64_t fsyncs_seen;   /* private to metrics_watch_log */
     uint64_t fsync_ns_seen; /* likewise */
 };

@@ -165,11 +165,15 @@ static int listen_all(struct node *node, struct err *err)
     int rc = 0;
 
     for (size_t i = 0; rc == 0 && i < config->listen_peer.n; i++) {
-        rc = peers_listen(node->peers, config->listen_peer.items[i].address, err);
+        const struct config_url *url = &config->listen_peer.items[i];
+
+        rc = peers_listen(node->peers, url->address, config_peer_security(url), err);
         err_prefix(rc != 0 ? err : NULL, rc, "--listen-peer-urls");
     }
     for (size_t i = 0; rc == 0 && i < config->listen_client.n; i++) {
-        rc = conns_listen(node->conns, config->listen_client.items[i].address, err);
+        const struct config_url *url = &config->listen_client.items[i];
+
+        rc = conns_listen(node->conns, url->address, config_client_security(url), err);
         err_prefix(rc != 0 ? err : NULL, rc, "--listen-client-urls");
     }
     return rc;

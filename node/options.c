@@ -16,6 +16,7 @@
         .flag = flag_,                                                                   \
         .offset = offsetof(struct config, field_),                                       \
         .value = value_,                                                                 \
+        .yes_or_no = OPTION_##kind_ == OPTION_BOOL,                                      \
         .fallback = fallback_,                                                           \
         .min = min_,                                                                     \
         .max = max_,                                                                     \

@@ -8,7 +8,7 @@
 #include <stdio.h>
 
 enum option_kind {
-    OPTION_TEXT,   /* char * */
+    OPTION_TEXT,   /* char *, not empty */
     OPTION_URLS,   /* struct config_urls */
     OPTION_PEERS,  /* the peers of struct config */
     OPTION_STATE,  /* bool: new or existing */
@@ -18,6 +18,9 @@ enum option_kind {
     OPTION_QUOTA,  /* int64_t bytes */
     OPTION_LEVEL,  /* enum log_level */
     OPTION_FORMAT, /* enum log_format */
+    OPTION_FILE,   /* char *; an empty text is none */
+    OPTION_BOOL,   /* bool */
+    OPTION_TLS,    /* enum config_tls_version */
     OPTION_META,   /* acts while gathering */
     OPTION_FOREIGN /* etcd's: accepted or refused, never used */
 };

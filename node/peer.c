@@ -47,14 +47,15 @@ static void on_accept(void *owner, struct stream *stream)
     inlink_accept(owner, stream);
 }
 
-int peers_listen(struct peers *peers, const char *address, struct err *err)
+int peers_listen(struct peers *peers, const char *address, enum net_security security,
+                 struct err *err)
 {
     struct net *net = peers->options.env->net;
     struct listener *listener;
     int rc;
 
     CHECK(peers->n_listeners < CONFIG_URLS_MAX);
-    rc = net->ops->listen(net, address, on_accept, peers, &listener, err);
+    rc = net->ops->listen(net, address, security, on_accept, peers, &listener, err);
     if (rc != 0) {
         return rc;
     }

@@ -53,7 +53,8 @@ struct peers_options {
 struct peers *peers_open(const struct peers_options *options);
 
 /* Binds, but takes no connection yet. err names the address and what to do. */
-int peers_listen(struct peers *peers, const char *address, struct err *err);
+int peers_listen(struct peers *peers, const char *address, enum net_security security,
+                 struct err *err);
 
 /* What this member says its store is; before peers_start. */
 void peers_set_store(struct peers *peers, uint64_t store_id);

@@ -8,6 +8,7 @@
 #include "base/list.h"
 #include "node/config.h"
 #include "node/peer.h"
+#include "node/quiet.h"
 
 #define PEER_SAID_MAX 256
 
@@ -34,7 +35,7 @@ struct dial {
 /* One accepted connection. */
 struct inlink {
     struct peers *peers;
-    struct peer *peer; /* NULL until its hello was accepted */
+    struct peer *peer;     /* NULL until its hello was accepted */
     struct stream *stream; /* NULL: another one took it, see peers_events.fetching */
     struct buf in;
     bool ended;
@@ -58,10 +59,9 @@ struct peers {
     struct peers_options options;
     struct peer items[LIMIT_MEMBERS]; /* the others */
     size_t n;
-    struct list inlinks;   /* all accepted connections */
-    size_t n_strangers;    /* those without a peer */
-    uint64_t log_since_ms; /* begin of the span of log_lines */
-    unsigned log_lines;    /* about strangers, in the span */
+    struct list inlinks; /* all accepted connections */
+    size_t n_strangers;  /* those without a peer */
+    struct quiet quiet;  /* about strangers */
     struct listener *listeners[CONFIG_URLS_MAX];
     size_t n_listeners;
     struct arena arena; /* of one decoded frame */

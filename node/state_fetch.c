@@ -142,8 +142,10 @@ static void on_opened(void *owner, int rc, bool refused)
     struct buf hello = BUF_INIT(LIMIT_PEER_HELLO);
 
     if (rc != 0) {
+        const char *why = net_trouble(net_of(fetch), fetch->stream);
+
         say(fetch, refused ? "member refuses connections" : "no way to member",
-            "no state from there");
+            why != NULL ? why : "no state from there");
         fetch->next_url++;
         give_up(fetch, now_ms);
         return;
@@ -215,12 +217,13 @@ static void dial(struct state_fetch *fetch, uint64_t now_ms)
 {
     const struct member *source = choose(fetch);
     const struct config_urls *urls = source->peer_urls;
+    const struct config_url *url = &urls->items[fetch->next_url % urls->n];
 
     fetch->source = source->id;
     fetch_move(fetch, FETCH_DIALLING);
     fetch->due_ms = now_ms + STEP_MS;
     fetch->stream = net_of(fetch)->ops->connect(
-        net_of(fetch), urls->items[fetch->next_url % urls->n].address, &events, fetch);
+        net_of(fetch), url->address, config_peer_security(url), &events, fetch);
 }
 
 /* ---- hello and request ---- */

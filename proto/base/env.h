@@ -110,16 +110,27 @@ struct stream_events {
 
 struct net;
 
+/* How a stream is secured, which follows from who is expected at its other end. Only the
+ * net of node/tls.h knows more than NET_PLAIN. */
+enum net_security {
+    NET_PLAIN,
+    NET_TLS_CLIENT, /* TLS by the terms for clients */
+    NET_TLS_PEER,   /* TLS by the terms for other members: both sides show certificates */
+};
+
 struct net_ops {
     /* address is host:port (IPv6 in brackets). accept gets each new stream and must call
-     * stream_attach or stream_close on it. err names the address and what to do. */
-    int (*listen)(struct net *net, const char *address,
+     * stream_attach or stream_close on it; with TLS the handshake follows then, and what
+     * goes wrong with it is told as ended. err names the address and what to do. */
+    int (*listen)(struct net *net, const char *address, enum net_security security,
                   void (*accept)(void *owner, struct stream *stream), void *owner,
                   struct listener **out, struct err *err);
     void (*unlisten)(struct listener *listener);
     /* Stops and starts taking new connections. */
     void (*pause_accept)(struct listener *listener, bool paused);
+    /* With TLS it is opened when the other side has shown to be the address's host. */
     struct stream *(*connect)(struct net *net, const char *address,
+                              enum net_security security,
                               const struct stream_events *events, void *owner);
     /* A later attach hands the stream to another owner, who is told what comes next: an
      * end that was told already is not told again. */
@@ -136,11 +147,25 @@ struct net_ops {
     void (*close)(struct stream *stream, bool abort);
     /* "127.0.0.1:1234"; lives as long as the stream. */
     const char *(*peer_address)(struct stream *stream);
+    /* The common name in the verified certificate of the other side, NULL without one; to
+     * be asked once bytes came; lives as long as the stream. NULL: this net has none. */
+    const char *(*peer_name)(struct stream *stream);
+    /* The other side's verified certificate is made out for this host (a DNS name or an
+     * IP address); NULL: this net has no certificates. True where a stream is plain. */
+    bool (*peer_is)(struct stream *stream, const char *host);
+    /* Why it did not open or has broken, when more is known than that; NULL otherwise.
+     * NULL: this net never knows more. */
+    const char *(*trouble)(struct stream *stream);
 };
 
 struct net {
     const struct net_ops *ops;
 };
+
+static inline const char *net_trouble(struct net *net, struct stream *stream)
+{
+    return net->ops->trouble != NULL ? net->ops->trouble(stream) : NULL;
+}
 
 /* ---- all of it ---- */
 

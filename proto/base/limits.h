@@ -41,6 +41,16 @@
 #define LIMIT_OUTBOUND_FRAMES  20000       /* control frames that wait to be sent */
 #define LIMIT_CONNECTION_INPUT (8 * MIB)   /* half-received large messages */
 
+/* TLS. */
+#define LIMIT_TLS_FILE    (4 * MIB)   /* of certificates, keys, revocation lists */
+#define LIMIT_TLS_OUTPUT  (256 * KIB) /* encrypted, then written at once */
+#define LIMIT_TLS_INPUT   (64 * KIB)  /* decrypted, then handed on at once */
+#define LIMIT_TLS_HELD    (256 * KIB) /* received while the owner does not read */
+#define LIMIT_TLS_SHAKES  16          /* steps of handshakes in one turn */
+#define LIMIT_TLS_UNASKED (8 * KIB)   /* sent because the other side's TLS wanted it */
+#define TLS_LOOK_MS       1000        /* between looks at the files */
+#define TLS_WARN_DAYS     30          /* before a certificate expires */
+
 /* The log. */
 #define LIMIT_ENTRY_BYTES       (4 * MIB)   /* payload of one log entry */
 #define LIMIT_BATCH_BYTES       (1 * MIB)   /* a turn's commands are split above this */
@@ -172,7 +182,6 @@
 
 /* kvctl. */
 #define LIMIT_ENDPOINTS    64
-#define LIMIT_TLS_FILE     (4 * MIB)   /* of certificates, or a key */
 #define LIMIT_CERT_HOSTS   64          /* that one certificate is for */
 #define LIMIT_CLIENT_SEND  (64 * MIB)  /* one request; the server has its own limit */
 #define LIMIT_CLIENT_ARENA (1 * GIB)   /* memory of one command's decoded replies */

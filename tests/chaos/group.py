@@ -43,6 +43,7 @@ class Group:
             "--initial-cluster": ",".join("%s=%s" % (one.name, one.peer_url)
                                           for one in self.members),
             "--initial-cluster-token": os.path.basename(self.folder),
+            "--insecure-peers": "true",  # their network is this machine's own
         }
         options.update(self.extra)
         return options

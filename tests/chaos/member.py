@@ -68,7 +68,7 @@ class Member:
         assert not self.running(), self.name + " runs already"
         command = [self.server]
         for option, value in options.items():
-            command += [option, value]
+            command.append("%s=%s" % (option, value))
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
                 self.place.inside(command), stdin=subprocess.DEVNULL, stdout=log, stderr=log,

@@ -74,9 +74,18 @@ class Refusals(unittest.TestCase):
         self.refused([r"--listen-client-urls", r"127\.0\.0\.1:2379"],
                      {"--listen-client-urls": "127.0.0.1:2379"})
 
-    def test_tls_which_it_does_not_have(self):
-        self.refused([r"--listen-client-urls", r"(?i)tls"],
+    def test_https_without_a_certificate(self):
+        self.refused([r"--listen-client-urls", r"--cert-file", r"--key-file"],
                      {"--listen-client-urls": "https://127.0.0.1:2379"})
+
+    def test_a_certificate_that_is_not_there(self):
+        self.refused([r"--cert-file=/no/such/file", r"No such file"],
+                     {"--listen-client-urls": "https://" + self.member.endpoint,
+                      "--cert-file": "/no/such/file", "--key-file": "/no/such/key"})
+
+    def test_members_in_clear_over_a_network(self):
+        self.refused([r"--listen-peer-urls", r"0\.0\.0\.0", r"--insecure-peers"],
+                     {"--listen-peer-urls": "http://0.0.0.0:2380"})
 
     def test_a_name_that_is_not_in_the_initial_cluster(self):
         self.refused([r"m1", r"--initial-cluster"],

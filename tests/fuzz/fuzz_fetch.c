@@ -127,8 +127,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     n_connections = 0;
     fuzz_node_open(&node, 3);
     sim_host_run(node.cluster.members[1].host, &fuzz_node_program, &node);
-    CHECK(sender_net()->ops->listen(sender_net(), SENDER, on_accept, NULL, &listener,
-                                    &err) == 0);
+    CHECK(sender_net()->ops->listen(sender_net(), SENDER, NET_PLAIN, on_accept, NULL,
+                                    &listener, &err) == 0);
     fuzz_node_connect(&node, "10.0.0.1:2380");
     need_state();
     fuzz_node_run(&node, 300);

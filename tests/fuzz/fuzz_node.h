@@ -109,7 +109,7 @@ static inline void fuzz_node_connect(struct fuzz_node *n, const char *address)
     };
 
     n->stream = sim_host_env(n->host)->net->ops->connect(sim_host_env(n->host)->net,
-                                                         address, &events, n);
+                                                         address, NET_PLAIN, &events, n);
     fuzz_node_run(n, 10);
     CHECK(n->stream != NULL);
 }

@@ -268,13 +268,14 @@ static struct listener *find_listener(struct sim_net *net, const char *address)
     return NULL;
 }
 
-static int net_listen(struct net *net, const char *address,
+static int net_listen(struct net *net, const char *address, enum net_security security,
                       void (*accept)(void *owner, struct stream *stream), void *owner,
                       struct listener **out, struct err *err)
 {
     struct view *view = (struct view *)net;
     struct listener *listener;
 
+    CHECK(security == NET_PLAIN);
     if (find_listener(view->shared, address) != NULL) {
         return err_set(err, ERR_BUSY, "listen on %s: the address is in use", address);
     }
@@ -343,6 +344,7 @@ static void on_syn(void *owner, uint64_t number)
 }
 
 static struct stream *net_connect(struct net *net, const char *address,
+                                  enum net_security security,
                                   const struct stream_events *events, void *owner)
 {
     struct view *view = (struct view *)net;
@@ -351,6 +353,7 @@ static struct stream *net_connect(struct net *net, const char *address,
     struct pair *pair;
     struct stream *client;
 
+    CHECK(security == NET_PLAIN);
     CHECK(sscanf(address, "10.0.0.%u:", &to) == 1 && to > 0 && to < SIM_HOSTS_MAX);
     pair = new_pair(shared, sim_host_number(view->host), to);
     client = &pair->ends[0];

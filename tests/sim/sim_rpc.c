@@ -136,8 +136,8 @@ void sim_rpc_connect(struct sim_rpc *rpc, const char *address)
     CHECK(rpc->state == SIM_RPC_DOWN);
     rpc->state = SIM_RPC_CONNECTING;
     rpc->leaving = false;
-    rpc->stream =
-        rpc->env->net->ops->connect(rpc->env->net, address, &stream_events, rpc);
+    rpc->stream = rpc->env->net->ops->connect(rpc->env->net, address, NET_PLAIN,
+                                              &stream_events, rpc);
 }
 
 static bool queue(struct sim_rpc *rpc, const ProtobufCMessage *message)

@@ -180,7 +180,8 @@ Test(config, a_command_line_written_for_etcd_is_taken)
              "http://10.0.0.1:2379,http://127.0.0.1:2379 --advertise-client-urls "
              "http://node1:2379 --listen-peer-urls http://10.0.0.1:2380 "
              "--initial-advertise-peer-urls http://node1:2380 "
-             "--initial-cluster infra2=http://node2:2380,infra1=http://node1:2380");
+             "--initial-cluster infra2=http://node2:2380,infra1=http://node1:2380 "
+             "--insecure-peers");
     cr_assert_eq(config.n_peers, 2);
     cr_assert_str_eq(config.peers[0].name, "infra1");
     cr_assert_str_eq(config.peers[1].name, "infra2");
@@ -265,7 +266,8 @@ Test(config, text_that_could_not_be_decoded_from_the_log_is_refused)
 
 Test(config, urls_are_checked)
 {
-    refused("--listen-client-urls=https://127.0.0.1:1", "https://127.0.0.1:1", "TLS");
+    refused("--listen-client-urls=ftp://127.0.0.1:1", "ftp://127.0.0.1:1",
+            "https://host:port");
     refused("--listen-client-urls=127.0.0.1:1", "127.0.0.1:1", "http://host:port");
     refused("--listen-client-urls=http://127.0.0.1", "http://127.0.0.1", "port");
     refused("--listen-client-urls=http://127.0.0.1:0", ":0", "1 to 65535");
@@ -298,14 +300,94 @@ Test(config, cluster_is_checked)
 
 Test(config, what_kvd_lacks_is_refused_by_name)
 {
-    refused("--cert-file=/etc/x.pem", "--cert-file=/etc/x.pem",
-            "kvd " KVD_VERSION " does not support TLS");
-    refused("--client-cert-auth", "--client-cert-auth=true", "TLS");
+    refused("--peer-cert-allowed-cn=x", "--peer-cert-allowed-cn=x",
+            "kvd " KVD_VERSION " does not support restricting");
+    refused("--auto-tls", "--auto-tls=true", "kvctl cert init");
     refused("--discovery=http://x", "--discovery", "discovery");
     refused("--auto-compaction-retention=1h", "=1h", "automatic compaction");
     refused("--enable-v2=yes", "--enable-v2=yes", "true or false");
     cr_assert_neq(parse_in("", "ETCD_PEER_AUTO_TLS=true"), 0);
     cr_assert_not_null(strstr(error.text, "ETCD_PEER_AUTO_TLS=true"), "%s", error.text);
+}
+
+/* ---- TLS ---- */
+
+Test(config, files_of_tls_belong_together)
+{
+    refused("--cert-file=/a", "--cert-file", "--key-file");
+    refused("--key-file=/a", "--key-file", "--cert-file");
+    refused("--client-cert-auth", "--client-cert-auth", "--trusted-ca-file");
+    refused("--client-crl-file=/a", "--client-crl-file", "--trusted-ca-file");
+    refused("--peer-cert-file=/a", "--peer-cert-file", "--peer-key-file");
+    refused("--peer-client-cert-auth", "--peer-client-cert-auth",
+            "--peer-trusted-ca-file");
+    parse_ok("--cert-file=/a --key-file=/b --trusted-ca-file=/c --client-cert-auth "
+             "--client-crl-file=/d");
+    cr_assert_str_eq(config.client_tls.cert_file, "/a");
+    cr_assert_str_eq(config.client_tls.crl_file, "/d");
+    cr_assert(config.client_tls.client_cert_auth);
+    cr_assert_null(config.peer_tls.cert_file);
+    cr_assert_eq(parse_in("", "ETCD_CERT_FILE=/a ETCD_KEY_FILE=/b"), 0);
+    cr_assert_str_eq(config.client_tls.key_file, "/b");
+}
+
+Test(config, https_needs_its_files)
+{
+    refused("--listen-client-urls=https://127.0.0.1:1", "--listen-client-urls",
+            "--cert-file and --key-file");
+    refused("--listen-peer-urls=https://127.0.0.1:1 --peer-cert-file=/a "
+            "--peer-key-file=/b",
+            "https", "--peer-trusted-ca-file");
+    parse_ok("--listen-client-urls=https://127.0.0.1:1 --cert-file=/a --key-file=/b");
+    cr_assert(config.listen_client.items[0].tls);
+    cr_assert_str_eq(config.listen_client.items[0].address, "127.0.0.1:1");
+    cr_assert_eq(config_client_security(&config.listen_client.items[0]), NET_TLS_CLIENT);
+    parse_ok("--listen-peer-urls=https://10.0.0.1:1 --peer-cert-file=/a "
+             "--peer-key-file=/b --peer-trusted-ca-file=/c");
+    cr_assert_eq(config_peer_security(&config.peers[0].urls.items[0]), NET_TLS_PEER);
+    refused("--listen-client-urls=https://127.0.0.1:1,http://127.0.0.1:1", "127.0.0.1:1",
+            "twice");
+}
+
+Test(config, versions_of_tls_are_checked)
+{
+    parse_ok("");
+    cr_assert_eq(config.tls_min, CONFIG_TLS_1_2);
+    cr_assert_eq(config.tls_max, CONFIG_TLS_ANY);
+    parse_ok("--tls-min-version TLS1.3 --tls-max-version=TLS1.3");
+    cr_assert_eq(config.tls_min, CONFIG_TLS_1_3);
+    refused("--tls-min-version=TLS1.1", "TLS1.1", "TLS1.2 or TLS1.3");
+    refused("--tls-min-version=TLS1.3 --tls-max-version=TLS1.2", "--tls-min-version",
+            "newer than --tls-max-version");
+}
+
+Test(config, ciphers_go_by_the_names_that_etcd_takes)
+{
+    parse_ok("--cipher-suites TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,"
+             "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305");
+    parse_ok("--cipher-suites TLS_AES_128_GCM_SHA256");
+    refused("--cipher-suites=TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA265",
+            "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA265",
+            "did you mean TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256?");
+    refused("--cipher-suites=TLS_RSA_WITH_NULL_SHA", "TLS_RSA_WITH_NULL_SHA",
+            "no cipher that this system has");
+    refused("--tls-min-version=TLS1.3 "
+            "--cipher-suites=TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+            "--cipher-suites", "older than --tls-min-version");
+}
+
+Test(config, members_speak_in_clear_only_where_nobody_listens)
+{
+    refused("--listen-peer-urls=http://10.0.0.1:2380", "http://10.0.0.1:2380",
+            "--insecure-peers");
+    refused("--listen-peer-urls=http://0.0.0.0:2380 "
+            "--initial-advertise-peer-urls=http://127.0.0.1:2380",
+            "http://0.0.0.0:2380", "--insecure-peers");
+    refused("--initial-cluster=default=http://127.0.0.1:2380,b=http://node:2380",
+            "http://node:2380", "--insecure-peers");
+    parse_ok("--listen-peer-urls=http://[::1]:2380");
+    parse_ok("--initial-cluster=default=http://127.0.0.1:2380,b=http://localhost:2381");
+    parse_ok("--listen-peer-urls=http://10.0.0.1:2380 --insecure-peers");
 }
 
 /* ---- file ---- */

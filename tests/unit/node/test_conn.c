@@ -198,7 +198,7 @@ static void open_all(void)
     options.env = env;
     find_address();
     node.conns = conns_open(&options);
-    cr_assert_eq(conns_listen(node.conns, address, &err), 0, "%s", err.text);
+    cr_assert_eq(conns_listen(node.conns, address, NET_PLAIN, &err), 0, "%s", err.text);
     conns_accept(node.conns);
 }
 

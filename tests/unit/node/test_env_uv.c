@@ -216,16 +216,16 @@ static void listen_on(struct bench *bench, int family)
     struct err err = {0};
 
     free_address(family, bench->address, sizeof(bench->address));
-    cr_assert_eq(bench->env->net->ops->listen(bench->env->net, bench->address, on_accept,
-                                              bench, &bench->listener, &err),
+    cr_assert_eq(bench->env->net->ops->listen(bench->env->net, bench->address, NET_PLAIN,
+                                              on_accept, bench, &bench->listener, &err),
                  0, "%s", err.text);
 }
 
 static void dial(struct bench *bench, const char *address)
 {
     bench->inside = true;
-    bench->client =
-        bench->env->net->ops->connect(bench->env->net, address, &client_events, bench);
+    bench->client = bench->env->net->ops->connect(bench->env->net, address, NET_PLAIN,
+                                                  &client_events, bench);
     bench->inside = false;
 }
 
@@ -710,8 +710,8 @@ Test(env_uv, address_in_use_says_what_to_do)
     struct err err = {0};
 
     listen_on(bench, AF_INET);
-    cr_assert_eq(bench->env->net->ops->listen(bench->env->net, bench->address, on_accept,
-                                              bench, &second, &err),
+    cr_assert_eq(bench->env->net->ops->listen(bench->env->net, bench->address, NET_PLAIN,
+                                              on_accept, bench, &second, &err),
                  ERR_IO);
 
     cr_assert_not_null(strstr(err.text, bench->address), "%s", err.text);

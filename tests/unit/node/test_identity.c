@@ -32,9 +32,9 @@ static struct config_urls urls_of(const char *first, const char *second)
 {
     struct config_urls urls = {.n = 1};
 
-    urls.items[0].text = (char *)first;
+    urls.items[0].address = (char *)first;
     if (second != NULL) {
-        urls.items[urls.n++].text = (char *)second;
+        urls.items[urls.n++].address = (char *)second;
     }
     return urls;
 }
@@ -42,7 +42,7 @@ static struct config_urls urls_of(const char *first, const char *second)
 /* What etcd computes for its default member, known from a thousand log files. */
 Test(identity, ids_are_those_of_etcd)
 {
-    struct config_urls urls = urls_of("http://localhost:2380", NULL);
+    struct config_urls urls = urls_of("localhost:2380", NULL);
     uint64_t member = identity_member_id(&urls, "etcd-cluster");
 
     cr_assert_eq(member, 0x8e9e05c52164694dull);
@@ -51,8 +51,8 @@ Test(identity, ids_are_those_of_etcd)
 
 Test(identity, ids_depend_on_urls_and_token)
 {
-    struct config_urls one = urls_of("http://a:1", NULL);
-    struct config_urls two = urls_of("http://a:1", "http://b:1");
+    struct config_urls one = urls_of("a:1", NULL);
+    struct config_urls two = urls_of("a:1", "b:1");
 
     cr_assert_neq(identity_member_id(&one, "t"), identity_member_id(&two, "t"));
     cr_assert_neq(identity_member_id(&one, "t"), identity_member_id(&one, "u"));

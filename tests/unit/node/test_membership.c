@@ -16,6 +16,7 @@ static struct config three(void)
         config.peers[i].name = names[i];
         config.peers[i].urls.n = 1;
         config.peers[i].urls.items[0].text = urls[i];
+        config.peers[i].urls.items[0].address = urls[i] + strlen("http://");
     }
     return config;
 }

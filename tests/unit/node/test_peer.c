@@ -122,7 +122,8 @@ static void start(uint32_t number, uint64_t cluster, uint64_t store)
             (struct member){.id = i, .name = "m", .peer_urls = &urls[i]};
     }
     side->peers = peers_open(&options);
-    cr_assert_eq(peers_listen(side->peers, addresses[number], &err), 0, "%s", err.text);
+    cr_assert_eq(peers_listen(side->peers, addresses[number], NET_PLAIN, &err), 0, "%s",
+                 err.text);
     peers_start(side->peers);
     sim_host_run(side->host, &program, side);
     sim_host_wake(side->host);
@@ -368,7 +369,8 @@ Test(peer, bytes_that_are_no_frames_end_the_connection)
 
     start(1, 0xc, 0x11);
     sim_host_run(sides[2].host, &idle, NULL);
-    stranger.stream = net->ops->connect(net, addresses[1], &stranger_events, &stranger);
+    stranger.stream =
+        net->ops->connect(net, addresses[1], NET_PLAIN, &stranger_events, &stranger);
     run_for(50);
     cr_assert(stranger.opened);
     net->ops->write(stranger.stream,
@@ -390,7 +392,8 @@ Test(peer, a_stranger_cannot_fill_memory_with_a_hello_that_never_ends)
 
     start(1, 0xc, 0x11);
     sim_host_run(sides[2].host, &idle, NULL);
-    stranger.stream = net->ops->connect(net, addresses[1], &stranger_events, &stranger);
+    stranger.stream =
+        net->ops->connect(net, addresses[1], NET_PLAIN, &stranger_events, &stranger);
     run_for(50);
     net->ops->write(stranger.stream, slice_of(header, sizeof(header)));
     run_for(50);
@@ -432,8 +435,8 @@ Test(peer, a_member_gets_in_past_strangers_that_say_nothing)
 
     start(1, 0xc, 0x11);
     for (size_t i = 0; i < ARRAY_LEN(strangers); i++) {
-        strangers[i].stream =
-            net->ops->connect(net, addresses[1], &stranger_events, &strangers[i]);
+        strangers[i].stream = net->ops->connect(net, addresses[1], NET_PLAIN,
+                                                &stranger_events, &strangers[i]);
         run_for(20);
         if (i == LIMIT_PEER_STRANGERS) {
             start(2, 0xc, 0x22);
@@ -456,8 +459,8 @@ Test(peer, who_says_nothing_is_shown_the_door)
     start(1, 0xc, 0x11);
     sim_host_run(sides[2].host, &idle, NULL);
     for (size_t i = 0; i < LIMIT_PEER_STRANGERS + 1; i++) {
-        strangers[i].stream =
-            net->ops->connect(net, addresses[1], &stranger_events, &strangers[i]);
+        strangers[i].stream = net->ops->connect(net, addresses[1], NET_PLAIN,
+                                                &stranger_events, &strangers[i]);
         run_for(5);
     }
     run_for(100);

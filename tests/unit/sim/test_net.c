@@ -63,16 +63,17 @@ static void setup(struct pairing *p, bool listening)
     p->client.net = sim_host_env(sim_host_new(p->world, 1, NULL))->net;
     p->server.net = sim_host_env(sim_host_new(p->world, 2, NULL))->net;
     if (listening) {
-        cr_assert_eq(p->server.net->ops->listen(p->server.net, "10.0.0.2:2380", on_accept,
-                                                &p->server, &p->listener, &err),
+        cr_assert_eq(p->server.net->ops->listen(p->server.net, "10.0.0.2:2380", NET_PLAIN,
+                                                on_accept, &p->server, &p->listener,
+                                                &err),
                      0);
     }
 }
 
 static void dial(struct pairing *p)
 {
-    p->client.stream =
-        p->client.net->ops->connect(p->client.net, "10.0.0.2:2380", &events, &p->client);
+    p->client.stream = p->client.net->ops->connect(p->client.net, "10.0.0.2:2380",
+                                                   NET_PLAIN, &events, &p->client);
 }
 
 static void run(struct pairing *p, uint64_t ns)
