@@ -168,13 +168,16 @@ class Member:
 class Cluster:
     """Some members that know each other. Use it in a with statement."""
 
+    member_type = Member
+
     def __init__(self, test_name, size=3, options=None, server=SERVER):
         self.folder = os.path.join(WORK, test_name)
         self.extra = options or {}
         self.token = test_name
         shutil.rmtree(self.folder, ignore_errors=True)
         os.makedirs(self.folder)
-        self.members = [Member("m%d" % (i + 1), self.folder, server) for i in range(size)]
+        self.members = [self.member_type("m%d" % (i + 1), self.folder, server)
+                        for i in range(size)]
 
     def __enter__(self):
         return self

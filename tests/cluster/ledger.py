@@ -23,8 +23,9 @@ COUNT_EVERY = 3
 
 
 class Ledger:
-    def __init__(self, endpoints, writers=4):
+    def __init__(self, endpoints, writers=4, connect=Client):
         self.endpoints = endpoints
+        self.connect = connect
         self.acked = {}    # key: (value, revision)
         self.unknown = {}  # key: value
         self.refused = {}  # key: value
@@ -69,7 +70,7 @@ class Ledger:
 
     def write(self, number):
         choice = random.Random(number)
-        clients = [Client(endpoint, CALL_SECONDS) for endpoint in self.endpoints]
+        clients = [self.connect(endpoint, timeout=CALL_SECONDS) for endpoint in self.endpoints]
         last_revision = 0
         step = 0
         while not self.stopping.is_set():

@@ -324,6 +324,57 @@ Test(peer, silence_ends_a_link_that_nobody_closed)
     cr_assert(sides[1].changes >= 3, "up, down, up");
 }
 
+/* What a net with TLS says of the certificates of accepted streams. */
+static const char *certified_host;
+
+static bool is_certified(struct stream *stream, const char *host)
+{
+    return strcmp(host, certified_host) == 0;
+}
+
+static const char *certified_name(struct stream *stream)
+{
+    return "someone";
+}
+
+/* From here on member 1 sees certificates made out for this host. */
+static void see_certificates_for(const char *host)
+{
+    static struct net_ops ops;
+    struct net *net = sim_host_env(sides[1].host)->net;
+
+    certified_host = host;
+    ops = *net->ops;
+    ops.peer_is = is_certified;
+    ops.peer_name = certified_name;
+    net->ops = &ops;
+}
+
+Test(peer, a_certificate_for_the_members_host_lets_it_in)
+{
+    see_certificates_for("10.0.0.2");
+    start(1, 0xc, 0x11);
+    start(2, 0xc, 0x22);
+    run_for(300);
+
+    cr_assert(sides[1].up);
+    cr_assert(sides[2].up);
+}
+
+Test(peer, a_certificate_for_another_members_host_is_refused_before_anything_is_kept)
+{
+    see_certificates_for("10.0.0.3");
+    start(1, 0xc, 0x11);
+    start(2, 0xc, 0x22);
+    run_for(3000);
+
+    cr_assert_not(sides[1].up);
+    cr_assert_not(sides[2].up);
+    cr_assert_not_null(
+        strstr(seen, "(common name someone) is not made out for 10.0.0.2"));
+    cr_assert_gt(sides[1].metrics.counters[METRIC_PEER_REFUSED], 0);
+}
+
 /* A stranger who speaks, and what he sends. */
 struct stranger {
     struct stream *stream;
