@@ -164,6 +164,48 @@ static inline enum api_status authenticate(struct fixture *fx, const char *user,
     return fixture_run(fx, COMMAND(AUTHENTICATE), req);
 }
 
+/* For tests that count revisions: a command on users and roles, which moves none, by the
+ * index of its entry; some are refused. Auth stays off. */
+static inline Kvd__Command__Command *churn_auth(struct fixture *fx, uint64_t index)
+{
+    char *name = arena_alloc(&fx->arena, 16);
+    Etcdserverpb__AuthUserAddRequest *user;
+    Etcdserverpb__AuthUserGrantRoleRequest *give;
+    Etcdserverpb__AuthRoleAddRequest *role;
+    Etcdserverpb__AuthRoleGrantPermissionRequest *grant;
+    Etcdserverpb__AuthRoleDeleteRequest *drop;
+
+    snprintf(name, 16, "n%d", (int)(index / 5 % 9));
+    switch (index % 5) {
+    case 0:
+        user = message_new(fx, &etcdserverpb__auth_user_add_request__descriptor);
+        user->name = name;
+        user->hashedpassword = (char *)"hash";
+        return command_new(fx, COMMAND(USER_ADD), user);
+    case 1:
+        role = message_new(fx, &etcdserverpb__auth_role_add_request__descriptor);
+        role->name = name;
+        return command_new(fx, COMMAND(ROLE_ADD), role);
+    case 2:
+        give = message_new(fx, &etcdserverpb__auth_user_grant_role_request__descriptor);
+        give->user = name;
+        give->role = name;
+        return command_new(fx, COMMAND(USER_GRANT_ROLE), give);
+    case 3:
+        grant = message_new(
+            fx, &etcdserverpb__auth_role_grant_permission_request__descriptor);
+        grant->name = name;
+        grant->perm = message_new(fx, &authpb__permission__descriptor);
+        grant->perm->permtype = (Authpb__Permission__Type)(index % 3);
+        grant->perm->key = bytes_of(fx, index % 2 == 0 ? "k" : name);
+        return command_new(fx, COMMAND(ROLE_GRANT_PERMISSION), grant);
+    default:
+        drop = message_new(fx, &etcdserverpb__auth_role_delete_request__descriptor);
+        drop->role = index % 4 == 0 ? name : (char *)"none";
+        return command_new(fx, COMMAND(ROLE_DELETE), drop);
+    }
+}
+
 /* The user root, who has the role root, and auth is on. */
 static inline void auth_on(struct fixture *fx)
 {

@@ -620,6 +620,19 @@ Test(auth_may, a_key_that_another_attaches_is_seen)
     cr_expect_eq(run_put_lease(&fx, "b/1", 1), API_OK);
 }
 
+Test(auth_may, what_one_may_is_not_what_another_may)
+{
+    make_leases();
+    act_as(&fx, "root");
+    user_with_role(&fx, "bob");
+    cr_assert_eq(role_grant(&fx, "bob", WRITE, "x", NULL), API_OK);
+    act_as(&fx, "ann");
+    put_many(0, 40);
+    act_as(&fx, "bob");
+    cr_expect_eq(run_put_lease(&fx, "x", 1), API_PERMISSION_DENIED);
+    cr_expect_eq(run_put_lease(&fx, "x", 0), API_OK);
+}
+
 Test(auth_may, a_grant_that_is_gone_is_seen)
 {
     make_leases();

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "tests/unit/kv/auths.h"
 #include "tests/unit/kv/leases.h"
 
 #define WORK_LIMIT_MS 10000 /* until a child has committed something */
@@ -29,7 +30,8 @@ static void close_store(void)
 
 TestSuite(crash, .init = prepare, .fini = close_store, .timeout = 120);
 
-/* Every tenth entry compacts, all others put; each does something to leases. */
+/* Every tenth entry compacts, all others put; each does something to leases,
+ * users or roles. */
 static int64_t n_puts_upto(uint64_t index)
 {
     return (int64_t)(index - index / 10);
@@ -37,7 +39,8 @@ static int64_t n_puts_upto(uint64_t index)
 
 static void apply_next(uint64_t index)
 {
-    Kvd__Command__Command *commands[2] = {NULL, churn_leases(&fx, index)};
+    Kvd__Command__Command *commands[] = {NULL, churn_leases(&fx, index),
+                                         churn_auth(&fx, index)};
     Etcdserverpb__PutRequest *put;
     char key[16];
     char value[32];
@@ -55,7 +58,7 @@ static void apply_next(uint64_t index)
         put->lease = churned_lease(&fx, index);
         commands[0] = command_new(&fx, KVD__COMMAND__COMMAND__REQUEST_PUT, put);
     }
-    fixture_entry(&fx, batch_of(&fx, commands, 2));
+    fixture_entry(&fx, batch_of(&fx, commands, ARRAY_LEN(commands)));
 }
 
 /* Applies until somebody kills it. */

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "tests/sim/sim_disk.h"
 #include "tests/sim/sim_vfs.h"
+#include "tests/unit/kv/auths.h"
 #include "tests/unit/kv/draw.h"
 #include "tests/unit/kv/leases.h"
 
@@ -22,11 +23,13 @@ static void on_durable(void *owner, uint64_t applied)
     durable = applied;
 }
 
-/* Every tenth entry compacts, all others put; each does something to leases. */
+/* Every tenth entry compacts, all others put; each does something to leases
+ * and to users or roles. */
 static void apply_next(size_t value_max)
 {
     uint64_t index = kv_applied_index(fx.kv) + 1;
-    Kvd__Command__Command *commands[2] = {NULL, churn_leases(&fx, index)};
+    Kvd__Command__Command *commands[] = {NULL, churn_leases(&fx, index),
+                                         churn_auth(&fx, index)};
 
     if (index % 10 == 0) {
         Etcdserverpb__CompactionRequest *req =
@@ -45,7 +48,7 @@ static void apply_next(size_t value_max)
         req->lease = churned_lease(&fx, index);
         commands[0] = command_new(&fx, KVD__COMMAND__COMMAND__REQUEST_PUT, req);
     }
-    fixture_entry(&fx, batch_of(&fx, commands, 2));
+    fixture_entry(&fx, batch_of(&fx, commands, ARRAY_LEN(commands)));
 }
 
 static void turn(size_t value_max)

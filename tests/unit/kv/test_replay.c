@@ -1,5 +1,6 @@
 /* The same entries give the same state everywhere: whatever the batches, restarts, slices
  * of compaction, and whether anybody waits for the results. */
+#include "tests/unit/kv/auths.h"
 #include "tests/unit/kv/model.h"
 #include "tests/unit/kv/workload.h"
 
@@ -47,8 +48,11 @@ static void draw_entries(void)
 
         model_time(&m, (uint64_t)(i + 1) * 7);
         for (size_t c = 0; c < n; c++) {
-            commands[c] = draw(50) == 0 ? draw_publish() : draw_command(&fx[0], &m);
-            if (commands[c]->request_case != KVD__COMMAND__COMMAND__REQUEST_PUBLISH) {
+            if (draw(20) == 0) {
+                commands[c] =
+                    draw(2) == 0 ? draw_publish() : churn_auth(&fx[0], draw(90));
+            } else {
+                commands[c] = draw_command(&fx[0], &m);
                 free(model_apply(&m, commands[c]));
             }
         }
