@@ -311,7 +311,10 @@ static int not_http2(struct link *link)
         what = "the server closed the connection; does this port speak TLS (then write "
                "https://) or HTTP/1?";
     } else if (first.len >= 5 && memcmp(first.ptr, "HTTP/", 5) == 0) {
-        what = "the server answers in HTTP/1; is this the client port?";
+        what = channel_secure(link->channel)
+                   ? "the server answers in HTTP/1; is this the client port?"
+                   : "the server answers in HTTP/1; is this the client port, does it "
+                     "want https://?";
     } else if (first.len >= 2 && (first.ptr[0] == 0x15 || first.ptr[0] == 0x16) &&
                first.ptr[1] == 3) {
         what = "the server answers in TLS; write the endpoint with https://";

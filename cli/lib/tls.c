@@ -139,11 +139,24 @@ static int no_password(char *out, int size, int writing, void *asked)
     return -1;
 }
 
+/* The next certificate of a file; NULL at its end, or when *rc says what is wrong. */
+static X509 *next_cert(const char *path, BIO *bio, int *rc, struct err *err)
+{
+    X509 *cert = PEM_read_bio_X509(bio, NULL, NULL, NULL);
+
+    if (cert == NULL && ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE) {
+        *rc = unusable(path, "holds a certificate that cannot be read", err);
+    }
+    ERR_clear_error();
+    return cert;
+}
+
 static int load_ca(struct tls *tls, SSL_CTX *context, struct err *err)
 {
     X509_STORE *store = SSL_CTX_get_cert_store(context);
     struct buf bytes;
     size_t n = 0;
+    int rc = 0;
     X509 *cert;
     BIO *bio;
 
@@ -153,40 +166,42 @@ static int load_ca(struct tls *tls, SSL_CTX *context, struct err *err)
                    : err_set(err, ERR_INVALID, "TLS: cannot use the system's CAs");
     }
     bio = open_file(tls, CA, &bytes, err);
-    while (bio != NULL && (cert = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL) {
+    if (bio == NULL) {
+        rc = ERR_INVALID;
+    }
+    while (rc == 0 && (cert = next_cert(tls->paths[CA], bio, &rc, err)) != NULL) {
         CHECK(X509_STORE_add_cert(store, cert) == 1);
         X509_free(cert);
         n++;
     }
-    if (bio != NULL && n == 0) {
-        unusable(tls->paths[CA], "holds no certificate in PEM", err);
+    if (rc == 0 && n == 0) {
+        rc = unusable(tls->paths[CA], "holds no certificate in PEM", err);
     }
     close_file(bio, &bytes);
-    return n > 0 ? 0 : ERR_INVALID;
+    return rc;
 }
 
 /* The first certificate is the client's, what follows leads to the CA. */
 static int load_cert(struct tls *tls, SSL_CTX *context, struct err *err)
 {
-    static const char weak[] = "holds a certificate that is too weak to be used";
+    const char *path = tls->paths[CERT];
     struct buf bytes;
     BIO *bio = open_file(tls, CERT, &bytes, err);
-    X509 *cert = bio != NULL ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
-    int rc = 0;
+    int rc = bio != NULL ? 0 : ERR_INVALID;
+    size_t n = 0;
+    X509 *cert;
 
-    if (bio == NULL) {
-        rc = ERR_INVALID;
-    } else if (cert == NULL) {
-        rc = unusable(tls->paths[CERT], "holds no certificate in PEM", err);
-    } else if (SSL_CTX_use_certificate(context, cert) != 1) {
-        rc = unusable(tls->paths[CERT], weak, err);
-    }
-    X509_free(cert);
-    while (rc == 0 && (cert = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL) {
-        if (SSL_CTX_add0_chain_cert(context, cert) != 1) {
-            X509_free(cert);
-            rc = unusable(tls->paths[CERT], weak, err);
+    while (rc == 0 && (cert = next_cert(path, bio, &rc, err)) != NULL) {
+        bool taken = n++ == 0 ? SSL_CTX_use_certificate(context, cert) == 1
+                              : SSL_CTX_add1_chain_cert(context, cert) == 1;
+
+        X509_free(cert);
+        if (!taken) {
+            rc = unusable(path, "holds a certificate that is too weak to be used", err);
         }
+    }
+    if (rc == 0 && n == 0) {
+        rc = unusable(path, "holds no certificate in PEM", err);
     }
     close_file(bio, &bytes);
     return rc;

@@ -524,7 +524,11 @@ static void refuse_files(struct tls_options options, const char *why)
 
 Test(tls, files_that_cannot_be_used_are_named)
 {
+    static const char torn[] = "-----BEGIN CERTIFICATE-----\nMIIB\n";
+
     rig_write("empty", "", 0);
+    rig_write("torn", torn, sizeof(torn) - 1);
+    refuse_files((struct tls_options){.ca_file = file("torn")}, "cannot be read");
     refuse_files((struct tls_options){.ca_file = file("none")}, "No such file");
     refuse_files((struct tls_options){.ca_file = file("empty")}, "holds no certificate");
     refuse_files((struct tls_options){.ca_file = "/dev/zero"}, "is not a file");
