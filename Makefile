@@ -242,11 +242,12 @@ install: all ## install kvd, kvctl and libkvd under PREFIX (/usr/local) in DESTD
 # ---- a cluster to try ------------------------------------------------------------------
 
 .PHONY: up down
-up: all ## start a three-node cluster on this machine and show it at work
-	@deploy/cluster up
+up: all ## start a three-node cluster on this machine and show it at work; TLS=1: over TLS
+	@TLS=$(TLS) deploy/cluster up
 
 down: ## stop that cluster, keep its data
 	@deploy/cluster down
+	@TLS=1 deploy/cluster down
 
 # ---- tests -----------------------------------------------------------------------------
 
