@@ -278,6 +278,9 @@ static int link_dial(struct link *link, int64_t now_ms)
     link->dial = NULL;
     link->channel = channel_open(fd, link->tls, &link->ep);
     link->wire = wire_open(WIRE_CLIENT, &limits, &link_events, link);
+    if (link->tls != NULL) {
+        wire_say_https(link->wire);
+    }
     link_move(link, LINK_SECURING);
     return 0;
 }

@@ -227,7 +227,7 @@ struct wire_call *wire_call(struct wire *wire, const char *path, const char *aut
         return NULL;
     }
     add_field(nv, &n, ":method", "POST");
-    add_field(nv, &n, ":scheme", "http");
+    add_field(nv, &n, ":scheme", wire->https ? "https" : "http");
     add_field(nv, &n, ":path", path);
     add_field(nv, &n, ":authority", authority);
     add_field(nv, &n, "content-type", "application/grpc");

@@ -442,6 +442,11 @@ void wire_go_away(struct wire *wire)
     }
 }
 
+void wire_say_https(struct wire *wire)
+{
+    wire->https = true;
+}
+
 void wire_ping(struct wire *wire)
 {
     nghttp2_submit_ping(wire->ng, NGHTTP2_FLAG_NONE, NULL);

@@ -44,6 +44,7 @@ struct wire {
     bool flooded;          /* over the budget of control frames, or of headers */
     bool draining;         /* wire_go_away was called */
     bool told_away;        /* client: GOAWAY came and was told */
+    bool https;            /* client: the scheme of its calls */
 };
 
 /*   NONE -> FLOWING <-> DEFERRED      (messages; the library asks, or waits for us)

@@ -126,6 +126,8 @@ void wire_go_away_now(struct wire *wire);
 
 struct wire_call *wire_call(struct wire *wire, const char *path, const char *authority,
                             int64_t timeout_ns, const char *const *metadata);
+/* Over TLS: calls say https from now on. */
+void wire_say_https(struct wire *wire);
 void wire_half_close(struct wire_call *call);
 /* Cancels: RST_STREAM(CANCEL). */
 void wire_reset(struct wire_call *call);

@@ -113,6 +113,35 @@ Test(session, metadata_arrives)
     pair_close(pair);
 }
 
+/* The two static entries of HPACK with which a call begins (RFC 7541, appendix A). */
+static bool begins_with(struct pair *pair, uint8_t method, uint8_t scheme)
+{
+    const uint8_t wanted[] = {method, scheme};
+    struct buf out = BUF_INIT(MIB);
+    struct slice bytes;
+    bool found;
+
+    while (wire_collect(pair->client.wire, &out, MIB)) {
+    }
+    bytes = buf_slice(&out);
+    found = memmem(bytes.ptr, bytes.len, wanted, sizeof(wanted)) != NULL;
+    buf_close(&out);
+    return found;
+}
+
+Test(session, calls_say_https_over_tls_only)
+{
+    struct pair *pair = pair_open();
+
+    pair_call(pair, "/a.B/C");
+    cr_assert(begins_with(pair, 0x83, 0x86), "POST, http");
+    wire_say_https(pair->client.wire);
+    pair_call(pair, "/a.B/C");
+    cr_assert(begins_with(pair, 0x83, 0x87), "POST, https");
+
+    pair_close(pair);
+}
+
 Test(session, error_without_a_message_is_one_headers_frame)
 {
     struct pair *pair = pair_open();
