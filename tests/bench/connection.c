@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
+#include <openssl/err.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "tests/bench/message.h"
+#include "tests/bench/secure.h"
 
 #define FRAME_HEAD     9
 #define FRAME_MAX      16384
@@ -438,9 +440,45 @@ static struct slice read_frames(struct connection *c, struct slice bytes, bool *
     return bytes;
 }
 
+/* What a call of OpenSSL that moved nothing means: try again, as the socket would say. */
+static ssize_t moved_nothing(struct connection *c, int rc)
+{
+    int why = SSL_get_error(c->ssl, rc);
+
+    ERR_clear_error();
+    if (why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE) {
+        errno = EAGAIN;
+        return -1;
+    }
+    errno = EPIPE;
+    return why == SSL_ERROR_ZERO_RETURN ? 0 : -1;
+}
+
+static ssize_t take_bytes(struct connection *c)
+{
+    int n;
+
+    if (c->ssl == NULL) {
+        return recv(c->fd, read_buffer, sizeof(read_buffer), 0);
+    }
+    n = SSL_read(c->ssl, read_buffer, sizeof(read_buffer));
+    return n > 0 ? n : moved_nothing(c, n);
+}
+
+static ssize_t give_bytes(struct connection *c, struct slice bytes)
+{
+    int n;
+
+    if (c->ssl == NULL) {
+        return send(c->fd, bytes.ptr, bytes.len, MSG_NOSIGNAL);
+    }
+    n = SSL_write(c->ssl, bytes.ptr, bytes.len > FRAME_MAX ? FRAME_MAX : (int)bytes.len);
+    return n > 0 ? n : moved_nothing(c, n);
+}
+
 bool connection_read(struct connection *c)
 {
-    ssize_t n = recv(c->fd, read_buffer, sizeof(read_buffer), 0);
+    ssize_t n = take_bytes(c);
     struct slice left;
     bool ok;
 
@@ -462,7 +500,7 @@ bool connection_read(struct connection *c)
 bool connection_flush(struct connection *c)
 {
     while (buf_len(&c->out) > 0) {
-        ssize_t n = send(c->fd, buf_slice(&c->out).ptr, buf_len(&c->out), MSG_NOSIGNAL);
+        ssize_t n = give_bytes(c, buf_slice(&c->out));
 
         if (n < 0) {
             return errno == EAGAIN || errno == EINTR;
@@ -474,9 +512,11 @@ bool connection_flush(struct connection *c)
 
 /* ---- life ---- */
 
-void connection_init(struct connection *c, const char *address, size_t n_slots)
+void connection_init(struct connection *c, const char *address, SSL_CTX *tls,
+                     size_t n_slots)
 {
-    *c = (struct connection){.fd = -1, .address = address, .n_slots = n_slots};
+    *c =
+        (struct connection){.fd = -1, .address = address, .tls = tls, .n_slots = n_slots};
     c->in = BUF_INIT(READ_SIZE + FRAME_HEAD + FRAME_MAX);
     c->out = BUF_INIT(1 * GIB);
     c->slots = mem_zero(n_slots * sizeof(c->slots[0]));
@@ -518,7 +558,6 @@ static int dial(const char *address, struct err *err)
     }
     freeaddrinfo(found);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
     return fd;
 }
 
@@ -528,9 +567,19 @@ int connection_open(struct connection *c, struct err *err)
     uint8_t settings[6] = {0, NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE};
     int fd = dial(c->address, err);
 
+    int rc = 0;
+
+    if (fd >= 0 && c->tls != NULL) {
+        rc = secure_begin(c->tls, fd, c->address, &c->ssl, err);
+    }
     if (fd < 0) {
         return fd;
     }
+    if (rc != 0) {
+        close(fd);
+        return rc;
+    }
+    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
     c->fd = fd;
     CHECK(nghttp2_hd_inflate_new(&c->inflater) == 0);
     c->next_stream = 1;
@@ -549,6 +598,8 @@ void connection_lose(struct connection *c)
     if (c->fd < 0) {
         return;
     }
+    SSL_free(c->ssl);
+    c->ssl = NULL;
     close(c->fd);
     c->fd = -1;
     nghttp2_hd_inflate_del(c->inflater);
@@ -565,6 +616,7 @@ void connection_lose(struct connection *c)
 void connection_close(struct connection *c)
 {
     if (c->fd >= 0) {
+        SSL_free(c->ssl);
         close(c->fd);
         nghttp2_hd_inflate_del(c->inflater);
     }

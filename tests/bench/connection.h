@@ -6,6 +6,7 @@
 #define KVD_TESTS_BENCH_CONNECTION_H
 
 #include <nghttp2/nghttp2.h>
+#include <openssl/ssl.h>
 
 #include "base/buf.h"
 #include "base/err.h"
@@ -58,6 +59,8 @@ typedef void (*connection_done_cb)(struct connection *c, struct slot *slot,
 struct connection {
     int fd;              /* -1: not connected */
     const char *address; /* host:port */
+    SSL_CTX *tls;        /* NULL: plain text */
+    SSL *ssl;
     const struct blocks *blocks;
     connection_heard_cb heard;
     connection_done_cb done;
@@ -80,8 +83,9 @@ struct connection {
     uint64_t received;     /* bytes not yet given back to the server's window */
 };
 
-/* Memory only. */
-void connection_init(struct connection *c, const char *address, size_t n_slots);
+/* Memory only. tls NULL: plain text. */
+void connection_init(struct connection *c, const char *address, SSL_CTX *tls,
+                     size_t n_slots);
 int connection_open(struct connection *c, struct err *err);
 
 /* Each call under way ends with OUTCOME_LOST; may be opened again. */

@@ -148,7 +148,7 @@ void load_connect(struct load *load, size_t n, size_t n_slots, unsigned role)
         size_t endpoint = i % load->o.n_endpoints;
         struct connection *c = mem_zero(sizeof(*c));
 
-        connection_init(c, load->o.endpoints[endpoint], n_slots);
+        connection_init(c, load->o.endpoints[endpoint], load->tls, n_slots);
         c->blocks = &load->blocks[endpoint];
         c->owner = load;
         c->heard = load->mode->heard;
@@ -353,6 +353,17 @@ static uint64_t report(const struct load *load)
     return n_errors;
 }
 
+static void open_tls(struct load *load)
+{
+    struct err err;
+
+    if (load->o.cacert != NULL && secure_context(load->o.cacert, load->o.cert,
+                                                 load->o.key, &load->tls, &err) != 0) {
+        fprintf(stderr, "load: %s\n", err.text);
+        exit(1);
+    }
+}
+
 static void open_all(struct load *load)
 {
     load->mode = modes[load->o.mode];
@@ -360,6 +371,7 @@ static void open_all(struct load *load)
     load->random = load->o.seed * UINT64_C(0x9e3779b97f4a7c15);
     load->epoll = epoll_create1(EPOLL_CLOEXEC);
     CHECK(load->epoll >= 0);
+    open_tls(load);
     shape_open(&load->shape, load->o.value_size, load->o.serializable);
     for (size_t i = 0; i < load->o.n_endpoints; i++) {
         blocks_make(&load->blocks[i], load->o.endpoints[i]);
@@ -382,6 +394,7 @@ static void close_all(struct load *load)
         load->mode->close(load);
     }
     shape_close(&load->shape);
+    SSL_CTX_free(load->tls);
 }
 
 int main(int argc, char **argv)

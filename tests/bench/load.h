@@ -7,6 +7,7 @@
 #include "tests/bench/histogram.h"
 #include "tests/bench/message.h"
 #include "tests/bench/options.h"
+#include "tests/bench/secure.h"
 #include "tests/bench/shape.h"
 
 /* SETUP ends when the mode is ready; the others by the clock, or when the mode says so.
@@ -22,6 +23,7 @@ struct load {
     struct blocks blocks[OPTIONS_ENDPOINTS_MAX];
     struct connection **connections;
     size_t n_connections;
+    SSL_CTX *tls;             /* NULL: plain text */
     struct connection *ready; /* those with something to send */
     int epoll;
     uint64_t random;

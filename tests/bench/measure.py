@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import time
-import urllib.request
 
 import ports
 
@@ -83,13 +82,21 @@ def memory_mib(member):
 
 def metrics(member):
     """The page of metrics: values by name and labels, as they are written there."""
-    with urllib.request.urlopen(member.client_url + "/metrics", timeout=10) as page:
-        text = page.read().decode()
+    text = member.page("/metrics")
     return {name: float(value) for name, value in
             re.findall(r"^([a-zA-Z_]\S*) (\S+)$", text, re.MULTILINE)}
 
 
 # ---- the load -----------------------------------------------------------------------------
+
+
+def tls_options(member):
+    """Of the load, when the member speaks TLS (tests/cluster/secure.py)."""
+    if not hasattr(member, "pki"):
+        return []
+    return [word for option, name in (("--cacert", "ca.crt"), ("--cert", "root.crt"),
+                                      ("--key", "root.key"))
+            for word in (option, os.path.join(member.pki, name))]
 
 
 class Load:
@@ -102,6 +109,7 @@ class Load:
         self.measuring = measuring
         self.limit = time.monotonic() + LOAD_LIMIT_SECONDS
         command = [LOAD, mode, "--endpoints", ",".join(one.endpoint for one in members)]
+        command += tls_options(members[0])
         self.process = subprocess.Popen(
             ["setpriv", "--pdeathsig", "KILL"] + command + options + ["--hold"] * hold,
             stdin=subprocess.PIPE if hold else subprocess.DEVNULL,

@@ -9,6 +9,8 @@
 #include "base/mem.h"
 #include "tests/bench/load.h"
 
+#define N_WORDS 9 /* options without a number */
+
 static const char usage[] =
     "usage: load MODE --endpoints HOST:PORT[,HOST:PORT...] [options]\n"
     "\n"
@@ -36,7 +38,10 @@ static const char options_help[] =
     "stdin\n"
     "  --warm-up SECONDS  1\n"
     "  --seconds SECONDS  10\n"
-    "  --seed N           1\n";
+    "  --seed N           1\n"
+    "  --cacert FILE      over TLS, with servers of this CA\n"
+    "  --cert FILE        the generator's certificate ...\n"
+    "  --key FILE         ... and its key\n";
 
 static void print_help(FILE *out)
 {
@@ -157,6 +162,15 @@ static void one_option(struct options *options, int letter, char *value)
     case 'd':
         options->seconds = seconds("seconds", value);
         break;
+    case 'C':
+        options->cacert = value;
+        break;
+    case 'P':
+        options->cert = value;
+        break;
+    case 'K':
+        options->key = value;
+        break;
     case 'h':
         print_help(stdout);
         exit(0);
@@ -167,12 +181,15 @@ static void one_option(struct options *options, int letter, char *value)
 
 void options_parse(struct options *options, int argc, char **argv)
 {
-    struct option table[ARRAY_LEN(numbers) + 7] = {
+    struct option table[ARRAY_LEN(numbers) + N_WORDS + 1] = {
         {"endpoints", required_argument, NULL, 'e'},
         {"serializable", no_argument, NULL, 'S'},
         {"hold", no_argument, NULL, 'H'},
         {"warm-up", required_argument, NULL, 'w'},
         {"seconds", required_argument, NULL, 'd'},
+        {"cacert", required_argument, NULL, 'C'},
+        {"cert", required_argument, NULL, 'P'},
+        {"key", required_argument, NULL, 'K'},
         {"help", no_argument, NULL, 'h'},
     };
     int letter;
@@ -180,7 +197,7 @@ void options_parse(struct options *options, int argc, char **argv)
     *options = (struct options){.warm_up_seconds = 1, .seconds = 10};
     for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
         *number_at(options, i) = numbers[i].usual;
-        table[6 + i] =
+        table[N_WORDS + i] =
             (struct option){numbers[i].name, required_argument, NULL, numbers[i].letter};
     }
     while ((letter = getopt_long(argc, argv, "h", table, NULL)) >= 0) {

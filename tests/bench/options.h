@@ -12,6 +12,9 @@ struct options {
     size_t mode;                            /* place in modes */
     char *endpoints[OPTIONS_ENDPOINTS_MAX]; /* host:port, parts of argv */
     size_t n_endpoints;
+    const char *cacert; /* PEM files; NULL: plain text */
+    const char *cert;   /* NULL: none */
+    const char *key;
     uint64_t connections;
     uint64_t streams; /* of one connection */
     uint64_t value_size;

@@ -10,6 +10,7 @@ import urllib.request
 
 import measure
 from failover import failover
+from handshakes import handshakes
 from measure import Load
 
 # Time for leases to be granted before they end together.
@@ -224,12 +225,14 @@ def reseed(_, members, arguments):
 
 
 class Workload:
-    """fresh: on a cluster of its own. beside: the workload that the other system runs."""
+    """fresh: on a cluster of its own. secure: on one over TLS. beside: the workload that the
+    other system runs."""
 
-    def __init__(self, name, run, fresh=False, system=None, beside=None):
+    def __init__(self, name, run, fresh=False, secure=False, system=None, beside=None):
         self.name = name
         self.run = run
         self.fresh = fresh
+        self.secure = secure
         self.system = system
         self.beside = beside or name
 
@@ -262,6 +265,9 @@ WORKLOADS = (
         beside="lock one name, 16 workers"),
     Workload("keep-alive, 64 streams", plain("keep-alive", "--depth", "1")),
     Workload("keep-alive, 64 streams x 16", plain("keep-alive", "--depth", "16")),
+    Workload("put, 64 connections, TLS", plain("put"), secure=True),
+    Workload("range, 64 connections, TLS", plain("range"), secure=True),
+    Workload("handshakes of TLS, 1 at a time", handshakes, secure=True),
     Workload("idle watchers, put 64 x 4", idle_watchers, fresh=True),
     Workload("leases granted, 64 x 16", many_leases, fresh=True),
     Workload("leases that end at once", expiry, fresh=True),

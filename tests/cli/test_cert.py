@@ -15,7 +15,7 @@ sys.path.insert(0, os.path.join(TESTS, "cluster"))
 sys.path.insert(0, os.path.join(TESTS, "interop"))
 
 import report  # noqa: E402
-import secured  # noqa: E402
+import tls_side  # noqa: E402
 
 OK, INPUT, CONDITION, ARGUMENTS = 0, 3, 4, 128
 DAY = 86400
@@ -24,12 +24,12 @@ DAY = 86400
 class Cert(unittest.TestCase):
     def setUp(self):
         self.parent = tempfile.mkdtemp(prefix="kvctl-cert-",
-                                       dir=os.path.join(secured.ROOT, "build"))
+                                       dir=os.path.join(tls_side.ROOT, "build"))
         self.addCleanup(shutil.rmtree, self.parent)
         self.folder = os.path.join(self.parent, "certs")
 
     def run_cert(self, *arguments, code=OK, days=0):
-        ended = secured.kvctl("cert", *arguments, days=days)
+        ended = tls_side.kvctl("cert", *arguments, days=days)
         self.assertEqual(ended.returncode, code, ended.stderr)
         return (ended.stdout if code == OK else ended.stderr).decode()
 
@@ -117,7 +117,7 @@ class Cert(unittest.TestCase):
                 (("--cacert", certs + "none"), "cannot read"),
                 (("--cert", certs + "m1.crt", "--key", certs + "m2.key"), "does not belong to"),
                 (("--key", certs + "m1.key"), "of no use without its certificate")):
-            ended = secured.kvctl("get", "x", *options)
+            ended = tls_side.kvctl("get", "x", *options)
             self.assertEqual(ended.returncode, INPUT)
             self.assertIn("Error: TLS: ", ended.stderr.decode())
             self.assertIn(why, ended.stderr.decode())

@@ -9,7 +9,7 @@ import unittest
 
 import etcdctl
 import report
-import secured
+import tls_side
 from cluster import SERVER, eventually, is_kvd
 
 ETCD = etcdctl.oracle()
@@ -25,7 +25,7 @@ class Matrix:
     def setUpClass(cls):
         if not cls.server:
             raise unittest.SkipTest("no etcd to compare with")
-        cls.side = secured.Secured(cls.__name__.lower(), cls.server)
+        cls.side = tls_side.Secured(cls.__name__.lower(), cls.server)
         cls.addClassCleanup(cls.side.close)
         cls.side.start()
 
@@ -67,7 +67,7 @@ class Matrix:
         self.assertEqual(self.ask("get", "large", "-w", "raw"), value)
 
     def test_a_watch(self):
-        command = [secured.KVCTL, "--endpoints", self.side.url(), *self.side.options(),
+        command = [tls_side.KVCTL, "--endpoints", self.side.url(), *self.side.options(),
                    "watch", "w", "--rev", "1"]
         self.ask("put", "w", "seen")
         with subprocess.Popen(command, stdout=subprocess.PIPE) as watch:
@@ -76,7 +76,7 @@ class Matrix:
         self.assertEqual(lines, [b"PUT\n", b"w\n", b"seen\n"])
 
     def test_the_endpoint_may_lack_a_scheme(self):
-        ended = secured.kvctl("--endpoints", self.side.member.endpoint, *self.side.options(),
+        ended = tls_side.kvctl("--endpoints", self.side.member.endpoint, *self.side.options(),
                               "get", "x")
         self.assertEqual(ended.returncode, 0, ended.stderr)
 
@@ -106,11 +106,11 @@ class Matrix:
 
     def test_for_another_host(self):
         self.refused("not for 127.0.0.2; it is for localhost, 127.0.0.1, ::1",
-                     host=secured.OTHER_LOOPBACK)
+                     host=tls_side.OTHER_LOOPBACK)
 
     def test_every_server_is_believed_by_those_who_ask_for_it(self):
         ended = self.side.ask("get", "x", "--insecure-skip-tls-verify", ca=None,
-                              host=secured.OTHER_LOOPBACK)
+                              host=tls_side.OTHER_LOOPBACK)
         self.assertEqual(ended.returncode, 0, ended.stderr)
 
     # ---- the client's certificate ----
@@ -122,20 +122,20 @@ class Matrix:
         self.refused("other/root.crt", client=("other", "root"))
 
     def test_of_a_client_that_expired(self):
-        secured.cert("client", self.side.path("ca"), "old", "--days", "30", days=-60)
+        tls_side.cert("client", self.side.path("ca"), "old", "--days", "30", days=-60)
         self.refused("ca/old.crt", client=("ca", "old"))
 
     # ---- plain text ----
 
     def test_plain_text_where_tls_is_spoken(self):
         url = self.side.url().replace("https", "http")
-        ended = secured.kvctl("--endpoints", url, "get", "x")
+        ended = tls_side.kvctl("--endpoints", url, "get", "x")
         self.assertEqual(ended.returncode, CONNECTION)
         self.assertIn("https://", ended.stderr.decode())
 
     def test_tls_where_plain_text_is_spoken(self):
         url = self.side.member.peer_url.replace("http", "https")
-        ended = secured.kvctl("--endpoints", url, *self.side.options(), "get", "x")
+        ended = tls_side.kvctl("--endpoints", url, *self.side.options(), "get", "x")
         self.assertEqual(ended.returncode, CONNECTION)
         self.assertIn("TLS handshake: the server ", ended.stderr.decode())
 
@@ -146,12 +146,12 @@ class Etcd(Matrix, unittest.TestCase):
     server = ETCD
 
     def test_expired(self):
-        secured.cert("member", self.side.path("ca"), "expired", "--days", "30", days=-60)
+        tls_side.cert("member", self.side.path("ca"), "expired", "--days", "30", days=-60)
         self.side.serve("ca", "expired")
         self.refused("the certificate of the server (CN = expired) expired at")
 
     def test_not_yet_valid(self):
-        secured.cert("member", self.side.path("ca"), "future", days=30)
+        tls_side.cert("member", self.side.path("ca"), "future", days=30)
         self.side.serve("ca", "future")
         self.refused("is not valid before")
 
@@ -167,7 +167,7 @@ class Kvd(Matrix, unittest.TestCase):
     server = SERVER
 
     def test_a_certificate_of_no_use_is_not_served(self):
-        secured.cert("member", self.side.path("ca"), "late", "--days", "30", days=-60)
+        tls_side.cert("member", self.side.path("ca"), "late", "--days", "30", days=-60)
         for folder, name in (("ca", "late"), ("ca", "root")):
             self.side.serve(folder, name)
             time.sleep(0.5)  # it was told; a wrong decision would take no longer

@@ -60,7 +60,7 @@ class Secured:
         return "https://%s:%d" % (host, self.member.client_port)
 
     def start(self):
-        options = self.member.options("m1=" + self.member.peer_url, "secured")
+        options = self.member.options("m1=" + self.member.peer_url, "tls")
         options.update({
             "--listen-client-urls": self.url() + "," + self.url(OTHER_LOOPBACK),
             "--advertise-client-urls": self.url(),
