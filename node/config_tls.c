@@ -7,13 +7,14 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "node/address.h"
 #include "node/tls_rules.h"
 
 /* The options of one side, as they are written. */
 struct names {
-    const char *urls; /* the option that says https */
+    const char *urls; /* the options that say https */
     const char *cert;
     const char *key;
     const char *auth;
@@ -27,8 +28,12 @@ static const struct names client_names = {
 };
 
 static const struct names peer_names = {
-    "--initial-cluster",       "--peer-cert-file",       "--peer-key-file",
-    "--peer-client-cert-auth", "--peer-trusted-ca-file", "--peer-crl-file",
+    "--listen-peer-urls, --initial-cluster",
+    "--peer-cert-file",
+    "--peer-key-file",
+    "--peer-client-cert-auth",
+    "--peer-trusted-ca-file",
+    "--peer-crl-file",
 };
 
 /* ---- https ---- */
@@ -168,6 +173,23 @@ static int check_peers_in_clear(const struct config *config, struct err *err)
         rc = check_in_clear("--initial-cluster", &config->peers[i].urls, err);
     }
     return rc;
+}
+
+static void warn_unused(const struct names *names)
+{
+    log_warn("a certificate is given, but no URL says https://: it is not used, and "
+             "everything is in clear",
+             LOG_TEXT("option", names->cert), LOG_TEXT("urls", names->urls));
+}
+
+void config_tls_warn(const struct config *config)
+{
+    if (config->client_tls.cert_file != NULL && !config_tls_for_clients(config)) {
+        warn_unused(&client_names);
+    }
+    if (config->peer_tls.cert_file != NULL && !config_tls_for_peers(config)) {
+        warn_unused(&peer_names);
+    }
 }
 
 int config_tls_check(const struct config *config, struct err *err)

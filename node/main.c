@@ -17,6 +17,7 @@
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "node/config.h"
+#include "node/config_tls.h"
 #include "node/env_uv.h"
 #include "node/node.h"
 #include "node/notify.h"
@@ -169,6 +170,7 @@ static int put_on_tls(struct daemon *daemon, struct err *err)
 {
     int rc = 0;
 
+    config_tls_warn(&daemon->config);
     if (tls_wanted(&daemon->config)) {
         rc = tls_open(&daemon->tls, &daemon->config, daemon->env, err);
     }
@@ -218,7 +220,8 @@ int main(int argc, char **argv)
         return EXIT_SUCCESS;
     }
     if (config_parse(&daemon.config, argc, argv, environ, &verdict, &err) != 0 ||
-        failpoint_open(&err) != 0) {
+        failpoint_open(&err) != 0 ||
+        (verdict == CONFIG_CHECKED && tls_check(&daemon.config, &err) != 0)) {
         fprintf(stderr, "kvd: %s\n", err.text);
         status = EXIT_CONFIG;
     } else if (verdict == CONFIG_CHECKED) {

@@ -97,6 +97,25 @@ bool tls_wanted(const struct config *config)
     return config_tls_for_clients(config) || config_tls_for_peers(config);
 }
 
+int tls_check(const struct config *config, struct err *err)
+{
+    const bool wanted[] = {
+        [NET_TLS_CLIENT] = config_tls_for_clients(config),
+        [NET_TLS_PEER] = config_tls_for_peers(config),
+    };
+    int rc = 0;
+
+    for (int side = NET_TLS_CLIENT; rc == 0 && side <= NET_TLS_PEER; side++) {
+        struct tls_terms terms = {0};
+
+        if (wanted[side]) {
+            rc = tls_terms_load(&terms, config, (enum net_security)side, err);
+            tls_terms_close(&terms);
+        }
+    }
+    return rc;
+}
+
 int tls_open(struct tls **out, const struct config *config, struct env *env,
              struct err *err)
 {

@@ -20,6 +20,9 @@ struct tls;
 /* Some URL of the config is https; otherwise tls_open is not needed. */
 bool tls_wanted(const struct config *config);
 
+/* Reads the files that the config needs, as tls_open would, and keeps nothing. */
+int tls_check(const struct config *config, struct err *err);
+
 /* On top of env->net. config and env must outlive it. err names the file. */
 int tls_open(struct tls **out, const struct config *config, struct env *env,
              struct err *err);

@@ -83,6 +83,12 @@ class Refusals(unittest.TestCase):
                      {"--listen-client-urls": "https://" + self.member.endpoint,
                       "--cert-file": "/no/such/file", "--key-file": "/no/such/key"})
 
+    def test_a_certificate_that_is_not_there_is_found_by_a_check_too(self):
+        self.refused([r"--cert-file=/no/such/file", r"No such file"],
+                     {"--listen-client-urls": "https://" + self.member.endpoint,
+                      "--cert-file": "/no/such/file", "--key-file": "/no/such/key"},
+                     prefix=["env", "KVD_CHECK_CONFIG=true"])
+
     def test_members_in_clear_over_a_network(self):
         self.refused([r"--listen-peer-urls", r"0\.0\.0\.0", r"--insecure-peers"],
                      {"--listen-peer-urls": "http://0.0.0.0:2380"})
