@@ -130,18 +130,25 @@ static enum api_status apply_lease_renew(struct kv *kv, const Kvd__Command__Comm
     return status;
 }
 
+/* Who may take the lock need not see who has it. */
+static void hide_holder(struct kv *kv, const Kvd__Command__Client *client,
+                        ProtobufCBinaryData name, Kvd__Command__LockOutcome *outcome)
+{
+    const char *user = client != NULL ? client->user : NULL;
+
+    if (outcome != NULL && outcome->answer != NULL &&
+        kv_auth_may_lock(kv, user, KV_AUTH_READ, api_slice(name)) != API_OK) {
+        outcome->answer->holder = NULL;
+    }
+}
+
 static enum api_status apply_acquire(struct kv *kv, const Kvd__Command__Command *cmd,
                                      struct reply *reply, ProtobufCMessage **out)
 {
     Kvd__Command__LockOutcome *res = NULL;
     enum api_status status = lock_acquire(kv, cmd->lock_acquire, reply, &res);
 
-    /* Who may take the lock need not see who has it. */
-    if (res != NULL && res->answer != NULL && kv->auth.acting != NULL &&
-        !auth_may_lock(kv, kv->auth.acting, KV_AUTH_READ,
-                       api_slice(cmd->lock_acquire->name))) {
-        res->answer->holder = NULL;
-    }
+    hide_holder(kv, cmd->client, cmd->lock_acquire->name, res);
     *out = (ProtobufCMessage *)res;
     return status;
 }
@@ -162,6 +169,7 @@ static enum api_status apply_leave(struct kv *kv, const Kvd__Command__Command *c
     Kvd__Command__LockOutcome *res = NULL;
     enum api_status status = lock_leave(kv, cmd->lock_leave, reply, &res);
 
+    hide_holder(kv, cmd->client, cmd->lock_leave->name, res);
     *out = (ProtobufCMessage *)res;
     return status;
 }

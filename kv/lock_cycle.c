@@ -18,6 +18,7 @@
 
 #include "base/limits.h"
 #include "base/utf8.h"
+#include "kv/auth_may.h"
 #include "kv/lease.h"
 #include "kv/lock_record.h"
 #include "kv/span.h"
@@ -216,12 +217,33 @@ static void add_name(struct words *words, struct slice name)
     add(words, shown < name.len ? "...\"" : "\"");
 }
 
+/* What the one who asks may not read is told as little of as can be. */
+static bool may_see(struct kv *kv, const struct lock_line *line)
+{
+    return kv->auth.acting == NULL ||
+           auth_may_lock(kv, kv->auth.acting, KV_AUTH_READ, lock_line_name(line));
+}
+
+static void add_line(struct words *words, struct kv *kv, const struct lock_line *line)
+{
+    if (may_see(kv, line)) {
+        add(words, "the lock ");
+        add_name(words, lock_line_name(line));
+    } else {
+        add(words, "a lock that you may not read");
+    }
+}
+
 static void add_holder(struct words *words, struct kv *kv, const struct waited *waited)
 {
     const struct lock_hold *hold = waited->hold;
     const Kvd__V1__LockRecord *record = lock_record(kv, hold, &kv->command);
     const Kvd__V1__LockOwner *owner = record != NULL ? record->owner : NULL;
 
+    if (!may_see(kv, hold->line)) {
+        add(words, "which another lease has or waits for");
+        return;
+    }
     add(words, hold->granted ? "which " : "for which ");
     if (owner != NULL && owner->owner[0] != '\0') {
         add(words, "%s ", owner->owner);
@@ -245,13 +267,13 @@ static const char *in_words(struct search *search, const struct lock_line *line)
         at->next = path;
         path = at;
     }
-    add(&words, "kvd: this would be a deadlock: the lock ");
-    add_name(&words, lock_line_name(line));
+    add(&words, "kvd: this would be a deadlock: ");
+    add_line(&words, kv, line);
     for (const struct waited *at = path; at != search->met; at = at->next) {
         add(&words, ", ");
         add_holder(&words, kv, at);
-        add(&words, ", who waits for the lock ");
-        add_name(&words, lock_line_name(at->next->hold->line));
+        add(&words, ", who waits for ");
+        add_line(&words, kv, at->next->hold->line);
     }
     add(&words,
         ", which this lease has with token %" PRId64

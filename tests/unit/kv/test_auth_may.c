@@ -687,13 +687,18 @@ static enum api_status try_release(const char *name)
     return fixture_run(&fx, COMMAND(LOCK_RELEASE), req);
 }
 
-static enum api_status try_leave(const char *name)
+static const Kvd__V1__AcquireResponse *left(const struct fixture *f)
+{
+    return ((const Kvd__Command__LockOutcome *)f->response)->answer;
+}
+
+static enum api_status try_leave(const char *name, int64_t lease)
 {
     Kvd__Command__LockLeave *req =
         message_new(&fx, &kvd__command__lock_leave__descriptor);
 
     req->name = bytes_of(&fx, name);
-    req->lease = 1;
+    req->lease = lease;
     req->hold = (char *)"h";
     return fixture_run(&fx, COMMAND(LOCK_LEAVE), req);
 }
@@ -719,8 +724,8 @@ Test(auth_may, locks_need_write_of_the_keys_under_their_name)
     cr_expect_eq(try_acquire("l", 2), API_PERMISSION_DENIED);
     cr_expect_eq(try_acquire("l/x", 1), API_OK);
     cr_expect_eq(try_release("x"), API_PERMISSION_DENIED);
-    cr_expect_eq(try_leave("x"), API_PERMISSION_DENIED);
-    cr_expect_eq(try_leave("l"), API_OK);
+    cr_expect_eq(try_leave("x", 1), API_PERMISSION_DENIED);
+    cr_expect_eq(try_leave("l", 1), API_OK);
     fx.client->auth_revision = 0;
     cr_expect_eq(try_acquire("l", 1), API_AUTH_OLD_REVISION);
     cr_expect_eq(try_release("l"), API_OK);
@@ -754,6 +759,32 @@ Test(auth_may, who_waits_sees_the_holder_if_it_may_read)
     cr_assert_eq(run_grant(&fx, 3, 100), API_OK);
     cr_assert_eq(try_acquire("b", 3), API_OK);
     cr_expect_not_null(acquired(&fx)->holder);
+    cr_assert_eq(try_leave("l", 1), API_OK);
+    cr_expect_eq(left(&fx)->place, 1);
+    cr_expect_null(left(&fx)->holder);
+    cr_assert_eq(try_leave("b", 3), API_OK);
+    cr_expect_not_null(left(&fx)->holder);
+}
+
+Test(auth_may, deadlock_is_told_without_what_may_not_be_read)
+{
+    make_leases();
+    act_as(&fx, "root");
+    cr_assert_eq(try_acquire("l", 2), API_OK);
+    act_as(&fx, "ann");
+    cr_assert_eq(try_acquire("b", 1), API_OK);
+    act_as(&fx, "root");
+    cr_assert_eq(try_acquire("b", 2), API_OK);
+    act_as(&fx, "ann");
+    cr_assert_eq(try_acquire("l", 1), API_OK);
+    cr_expect_not_null(
+        strstr(refused, "deadlock: a lock that you may not read, which another lease has"
+                        " or waits for, who waits for the lock \"b\", which this lease"),
+        "%s", refused);
+    act_as(&fx, "root");
+    cr_assert_eq(try_acquire("l", 1), API_OK);
+    cr_expect_not_null(strstr(refused, "deadlock: the lock \"l\", which (lease 2) holds"),
+                       "%s", refused);
 }
 
 Test(auth_may, fence_needs_the_lock_or_a_look_at_it)
