@@ -213,7 +213,8 @@ Test(reseed, a_member_without_a_state_says_why_it_does_not_answer)
     cr_assert_not(node_ready(members[number].node));
 }
 
-/* One was away when the others truncated; of these, one lost its database, one is down. */
+/* One was away when the others truncated; of these, one lost its database, one is down.
+ */
 Test(reseed, a_state_that_is_too_old_is_not_copied_for_nothing)
 {
     uint32_t lost = leader_number();
