@@ -112,8 +112,10 @@ class Crash(Failpoint):
 
     def draw(self):
         self.point = self.setting.failpoints.next_point()
-        self.passing = self.choice.choice((1, 1, 2, 5, 20))
-        self.all = self.choice.random() < 0.3
+        # Some are hardly ever passed: the first time must do.
+        seen = self.point in self.setting.failpoints.reached
+        self.passing = self.choice.choice((1, 1, 2, 5, 20)) if seen else 1
+        self.all = self.choice.random() < (0.3 if seen else 0.6)
         self.anew = self.choice.random() < 0.3
 
     def inject(self):
@@ -121,6 +123,7 @@ class Crash(Failpoint):
         self.words = "%s dies at %s, passing %d%s" % (
             named(members), self.point, self.passing, ", started anew" if self.anew else "")
         self.allow(members, lambda code, last: code == -9)
+        self.logs = {member: member.log_size() for member in members}
         self.arm(members, "%s=crash@%d" % (self.point, self.passing))
         if self.anew:
             for member in members:
@@ -128,7 +131,9 @@ class Crash(Failpoint):
             self.group.start(members)
 
     def heal(self):
-        died = [member for member in self.chosen if not member.running()]
+        # Some run again: another harm that is healed before has started all.
+        died = [member for member in self.chosen
+                if '"failpoint"' in member.log_from(self.logs[member])]
         if died:
             self.setting.failpoints.reached.add(self.point)
         self.words += " (%s did)" % (named(died) or "nobody")

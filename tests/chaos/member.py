@@ -203,6 +203,14 @@ class Member:
             log.seek(max(0, os.path.getsize(self.log_path) - 200 * 1024))
             return log.read().decode(errors="replace").splitlines()[-lines:]
 
+    def log_size(self):
+        return os.path.getsize(self.log_path) if os.path.exists(self.log_path) else 0
+
+    def log_from(self, offset):
+        with open(self.log_path, "rb") as log:
+            log.seek(offset)
+            return log.read().decode(errors="replace")
+
     def close(self):
         self.kill()
         self.disk.remove()

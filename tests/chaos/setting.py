@@ -16,7 +16,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(HERE), "cluster"))
 
 
 class Failpoints:
-    """The failpoints of the daemon, as it lists them, taking turns over all rounds."""
+    """The failpoints of the daemon, as it lists them, taking turns over all rounds: those first
+    at which no member has died yet."""
 
     def __init__(self, server, choice):
         listed = subprocess.run([server, "--failpoints"], capture_output=True, text=True,
@@ -30,8 +31,12 @@ class Failpoints:
 
     def next_point(self):
         if not self.deck:
-            self.deck = self.choice.sample(self.names, len(self.names))
+            left = self.left() or self.names
+            self.deck = self.choice.sample(left, len(left))
         return self.deck.pop()
+
+    def left(self):
+        return [name for name in self.names if name not in self.reached]
 
     def errors(self):
         return [(name, error) for name in self.can_fail for error in ("EIO", "ENOSPC")]

@@ -213,6 +213,35 @@ Test(reseed, a_member_without_a_state_says_why_it_does_not_answer)
     cr_assert_not(node_ready(members[number].node));
 }
 
+/* One was away when the others truncated; of these, one lost its database, one is down.
+ */
+Test(reseed, a_state_that_is_too_old_is_not_copied_for_nothing)
+{
+    uint32_t lost = leader_number();
+    uint32_t away = lost % 3 + 1;
+    uint32_t down = away % 3 + 1;
+
+    kill_member(away);
+    put_some(lost, 0);
+    kill_member(down);
+    kill_member(lost);
+    lose_database(lost);
+    start_member(lost);
+    start_member(away);
+    run_ms(5000);
+
+    cr_assert_eq(members[away].node->metrics.counters[METRIC_COPIES], 0);
+    cr_assert_not_null(strstr(said, "its own state is as of index"));
+    cr_assert_not(node_ready(members[lost].node));
+
+    start_member(down);
+    run_until_ready();
+    cr_assert_eq(fetches(lost), 1);
+    put_some(leader_number(), PAIRS);
+    assert_has(lost, 0);
+    assert_equal();
+}
+
 Test(reseed, a_member_whose_rows_rot_fetches_the_state_by_itself)
 {
     uint32_t number = follower();
