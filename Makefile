@@ -36,7 +36,7 @@ CSTD    := -std=c11
 LINK_FAST := $(if $(shell command -v ld.lld),-fuse-ld=lld)
 LDFLAGS := -pie -Wl,-z,relro,-z,now
 THIRD   := -lraft -luv -lsqlite3 -lprotobuf-c -lnghttp2 -lhttp_parser -lssl -lcrypto \
-           -ljansson -lsystemd -lxxhash -lisal -lsmartcols -lpopt -lpthread
+           -ljansson -ljwt -lcrypt -lsystemd -lxxhash -lisal -lsmartcols -lpopt -lpthread
 
 # ---- sources ---------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "node/config_check.h"
+#include "node/config_token.h"
 #include "node/config_value.h"
 #include "node/options.h"
 #include "node/settings.h"
@@ -149,6 +150,7 @@ void config_close(struct config *config)
     free(config->name);
     free(config->data_dir);
     free(config->cluster_token);
+    config_token_close(&config->token);
     config_urls_close(&config->listen_client);
     config_urls_close(&config->advertise_client);
     config_urls_close(&config->listen_peer);

@@ -43,6 +43,14 @@ struct config_tls {
 
 enum config_tls_version { CONFIG_TLS_ANY, CONFIG_TLS_1_2, CONFIG_TLS_1_3 };
 
+/* --auth-token. Without sign_method: simple tokens. */
+struct config_token {
+    char *sign_method; /* RS256 and so on */
+    char *private_key; /* files; NULL: not given */
+    char *public_key;
+    uint32_t ttl_s; /* of signed tokens */
+};
+
 struct settings; /* settings.h: who set which option */
 
 struct config {
@@ -76,6 +84,9 @@ struct config {
     enum config_tls_version tls_max;
     char *cipher_suites; /* names between commas; NULL: OpenSSL's choice */
     bool insecure_peers; /* members may speak in clear over a network */
+    struct config_token token;
+    uint32_t token_ttl_s; /* --auth-token-ttl, of simple tokens */
+    uint32_t bcrypt_cost;
     enum log_level log_level;
     enum log_format log_format;
     struct settings *settings; /* private: for config_log; NULL after config_defaults */

@@ -12,6 +12,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "node/address.h"
+#include "node/config_token.h"
 
 /* ---- numbers ---- */
 
@@ -175,6 +176,14 @@ static int parse_format(struct config *config, const struct option *option, void
     }
     *(enum log_format *)field = strcmp(text, "json") == 0 ? LOG_JSON : LOG_CONSOLE;
     return 0;
+}
+
+static int parse_token(struct config *config, const struct option *option, void *field,
+                       const char *text, struct err *err)
+{
+    (void)config;
+    (void)option;
+    return config_token_parse(field, text, err);
 }
 
 bool config_value_bool(const char *text, bool *out)
@@ -420,7 +429,7 @@ int config_value_parse(struct config *config, const struct option *option,
         [OPTION_U64] = parse_u64,     [OPTION_QUOTA] = parse_quota,
         [OPTION_LEVEL] = parse_level, [OPTION_FORMAT] = parse_format,
         [OPTION_FILE] = parse_file,   [OPTION_BOOL] = parse_bool,
-        [OPTION_TLS] = parse_tls,
+        [OPTION_TLS] = parse_tls,     [OPTION_TOKEN] = parse_token,
     };
 
     CHECK(option->kind < ARRAY_LEN(parsers));

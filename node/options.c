@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "node/config.h"
+#include "node/password.h"
 #include "node/suggest.h"
 
 #define OPTION_SECTION(title)

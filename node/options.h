@@ -16,6 +16,7 @@ enum option_kind {
     OPTION_U32,    /* uint32_t */
     OPTION_U64,    /* uint64_t */
     OPTION_QUOTA,  /* int64_t bytes */
+    OPTION_TOKEN,  /* struct config_token */
     OPTION_LEVEL,  /* enum log_level */
     OPTION_FORMAT, /* enum log_format */
     OPTION_FILE,   /* char *; an empty text is none */

@@ -176,6 +176,13 @@
 #define LIMIT_AUTH_SPANS      1048576   /* granted ranges kept ready, of all users */
 #define LIMIT_RESCAN_AUTH     16        /* users and roles that a step rereads */
 
+/* Who calls. */
+#define LIMIT_TOKENS            65536 /* beyond, the longest not used is forgotten */
+#define LIMIT_PASSWORDS         64 /* that wait to be compared or hashed */
+#define LIMIT_KNOWN_PASSWORDS   1024
+#define LIMIT_KNOWN_PASSWORD_MS 600000 /* since its last use */
+#define LIMIT_KEY_FILE          (16 * KIB)
+
 /* Failpoints, in the build for tests that has them. */
 #define LIMIT_FAILPOINTS     64        /* armed at a time */
 #define LIMIT_FAILPOINT_TEXT (8 * KIB) /* of the file that arms them */
