@@ -17,7 +17,8 @@
 #include "kv/auth_store.h"
 #include "kv/state.h"
 
-#define TOKEN_LETTERS 16
+#define TOKEN_LETTERS_MIN 16
+#define TOKEN_LETTERS_MAX 64
 
 void auth_tell(struct kv *kv, enum kv_auth_event_kind kind, const char *user,
                const char *token)
@@ -361,7 +362,8 @@ static enum api_status authenticate(struct kv *kv, const Kvd__Command__Command *
     const Kvd__Command__Authenticate *req = command->authenticate;
     const struct auth_item *user = find_user(kv, req->user);
     Etcdserverpb__AuthenticateResponse *res;
-    char token[TOKEN_LETTERS + 24];
+    size_t n_letters = strlen(req->letters);
+    char token[TOKEN_LETTERS_MAX + 24];
 
     if (!kv->meta.auth_enabled) {
         return API_AUTH_NOT_ENABLED;
@@ -376,7 +378,7 @@ static enum api_status authenticate(struct kv *kv, const Kvd__Command__Command *
     if (auth_user(user)->options->no_password) {
         return API_NO_PASSWORD_USER;
     }
-    if (strlen(req->letters) != TOKEN_LETTERS) {
+    if (n_letters < TOKEN_LETTERS_MIN || n_letters > TOKEN_LETTERS_MAX) {
         return API_INVALID_REQUEST;
     }
     snprintf(token, sizeof(token), "%s.%" PRIu64, req->letters, kv->meta.applied_index);

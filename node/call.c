@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "node/admit.h"
 #include "node/calls.h"
 #include "node/fence_header.h"
 #include "node/node_parts.h"
@@ -164,6 +165,8 @@ void call_begin(struct node *node, struct conn *conn, struct wire_call *stream,
     call->stream = stream;
     call->holds = 1;
     call->has_leader = metadata->has_leader;
+    call->token = metadata->token;
+    call->from_gateway = metadata->from_gateway;
     call->deadline_ms = UINT64_MAX;
     call->limit_ms = UINT64_MAX;
     list_add_tail(&node->calls.all, &call->place);
@@ -293,6 +296,7 @@ void call_closed(struct call *call, bool reset)
     call->node->calls.unsent -= call->reply_bytes;
     *conn_unsent(call->conn) -= call->reply_bytes;
     call->stream = NULL;
+    call->token = NULL;
     call->conn = NULL;
     call_drop(call);
 }
@@ -315,6 +319,7 @@ uint8_t *call_send_begin(struct call *call, size_t size)
     uint8_t *room =
         size > LIMIT_RESPONSE_BYTES ? NULL : wire_message_begin(call->stream, size);
 
+    CHECK(call->permitted);
     if (room == NULL) {
         call_fail(call, API_RESPONSE_TOO_LARGE);
         return NULL;
@@ -384,6 +389,7 @@ static void on_applied(struct machine_op *op, enum api_status status,
     struct call *call = container_of(op, struct call, op);
 
     if (call->state != CALL_ENDED) {
+        call->permitted |= status == API_OK;
         call->applied(call, status, response);
     }
     call_drop(call);
@@ -405,6 +411,7 @@ void call_propose_patiently(struct call *call, uint64_t patience_ms,
     kvd__command__client__init(&call->client);
     call->client.address = arena_alloc(&call->arena, address.len + 1);
     memcpy(call->client.address, address.ptr, address.len + 1);
+    admit_fill(call, &call->client);
     call->command.client = &call->client;
     call->op.command = &call->command;
     call->op.arena = &call->arena;
@@ -435,6 +442,22 @@ void call_gate(struct call *call, void (*opened)(struct call *call))
     call->reading = true;
     call->read = (struct raftlog_read){.done = on_read};
     raftlog_read(node->log, &call->read);
+}
+
+void call_hold(struct call *call)
+{
+    call->holds++;
+}
+
+void call_resume(struct call *call, void (*go_on)(struct call *call))
+{
+    if (call->state != CALL_ENDED) {
+        call->opened = go_on;
+        call->read_rc = 0;
+        call_place(call, &call->node->calls.opened);
+        call->node->env->ops->wake(call->node->env);
+    }
+    call_drop(call);
 }
 
 static bool takes_replies(const struct call *call)
@@ -499,6 +522,10 @@ void call_start(struct call *call)
 void call_hear(struct call *call)
 {
     list_del(&call->talking);
+    if (call->state == CALL_WORKING && call->events == NULL) { /* not admitted yet */
+        list_add_tail(&call->node->calls.talking, &call->talking);
+        return;
+    }
     while (call->state == CALL_WORKING && !list_empty(&call->inbox)) {
         struct inbox_item *item = container_of(call->inbox.next, struct inbox_item, link);
 

@@ -50,7 +50,11 @@ struct call {
     ProtobufCMessage *request; /* decoded, in the arena; bidirectional: NULL */
     struct arena arena;        /* request and reply; bidirectional: what was heard */
     Kvd__V1__Fence *fence;     /* of the metadata, for writes; or NULL */
-    bool has_leader;           /* the client wants an error when there is no leader */
+    const char *token;         /* of the metadata, as long as the stream is there */
+    bool from_gateway; /* the connection's certificate is a proxy's, not the client's */
+    const char *user;  /* who called, while auth is on; or NULL */
+    uint64_t auth_revision; /* that the user's token names; 0: any */
+    bool has_leader;        /* the client wants an error when there is no leader */
     bool lingers; /* may stay open for ever: ended first when the member stops */
     bool left;    /* for ended: the client took the call back, or its deadline passed */
     bool lost;    /* for ended: the connection was lost */
@@ -70,7 +74,9 @@ struct call {
     Kvd__Command__Client client;
     struct machine_op op;
     struct raftlog_read read;
-    bool reading; /* raftlog has the read */
+    bool permitted; /* there may be an answer other than a refusal: admit.h */
+    bool caught_up; /* this member was asked to be as far as the token */
+    bool reading;   /* raftlog has the read */
     int read_rc;
     struct kv_scan *scan;
     size_t reply_bytes; /* sent or waiting to be */
@@ -135,6 +141,11 @@ void call_build(struct call *call, void (*build)(struct call *call));
 
 /* The same, when the applied state may be read linearizably. */
 void call_gate(struct call *call, void (*opened)(struct call *call));
+
+/* An operation of the handler's own, on another thread, holds the call until it says on
+ * the loop that it has ended: the call goes on later, unless it has ended meanwhile. */
+void call_hold(struct call *call);
+void call_resume(struct call *call, void (*go_on)(struct call *call));
 
 /* Goes on with pages of call->scan until there is a reply. */
 void call_scan(struct call *call);

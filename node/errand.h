@@ -9,14 +9,16 @@
 
 #include "base/slice.h"
 
-struct machine;
+struct call;
+
+/* All are done as the caller of the call: what it did before may have been refused. */
 
 /* Deletes a key, if it was made at that revision or, when after is true, after it. */
-void errand_delete(struct machine *machine, struct slice key, int64_t revision,
+void errand_delete(const struct call *call, struct slice key, int64_t revision,
                    bool after);
 
 /* Releases a hold. */
-void errand_release(struct machine *machine, struct slice name, int64_t lease,
+void errand_release(const struct call *call, struct slice name, int64_t lease,
                     const char *hold);
 
 #endif

@@ -28,8 +28,23 @@ void rpc_defragment(struct call *call);
 void rpc_move_leader(struct call *call);
 
 /* rpc_auth.c */
+void rpc_auth_enable(struct call *call);
+void rpc_auth_disable(struct call *call);
 void rpc_auth_status(struct call *call);
 void rpc_authenticate(struct call *call);
+void rpc_user_add(struct call *call);
+void rpc_user_get(struct call *call);
+void rpc_user_list(struct call *call);
+void rpc_user_delete(struct call *call);
+void rpc_user_change_password(struct call *call);
+void rpc_user_grant_role(struct call *call);
+void rpc_user_revoke_role(struct call *call);
+void rpc_role_add(struct call *call);
+void rpc_role_get(struct call *call);
+void rpc_role_list(struct call *call);
+void rpc_role_delete(struct call *call);
+void rpc_role_grant_permission(struct call *call);
+void rpc_role_revoke_permission(struct call *call);
 
 /* rpc_watch.c */
 void rpc_watch(struct call *call);

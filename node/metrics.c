@@ -323,7 +323,7 @@ static void add_histogram(struct buf *out, enum metric_time which,
 /* ---- calls ---- */
 
 #define RPC_SERVICE(service, descriptor) SERVICE_##service,
-#define RPC_METHOD(service, method, kind, start, flags)
+#define RPC_METHOD(service, method, kind, start, needs, flags)
 enum service {
 #include "node/rpc.def"
 };
@@ -331,7 +331,7 @@ enum service {
 #undef RPC_METHOD
 
 #define RPC_SERVICE(service, descriptor) [SERVICE_##service] = &descriptor,
-#define RPC_METHOD(service, method, kind, start, flags)
+#define RPC_METHOD(service, method, kind, start, needs, flags)
 static const ProtobufCServiceDescriptor *const services[] = {
 #include "node/rpc.def"
 };
@@ -339,7 +339,7 @@ static const ProtobufCServiceDescriptor *const services[] = {
 #undef RPC_METHOD
 
 #define RPC_SERVICE(service, descriptor)
-#define RPC_METHOD(service, method, kind, start, flags)                                  \
+#define RPC_METHOD(service, method, kind, start, needs, flags)                           \
     [RPC_##service##_##method] = {SERVICE_##service, #method, METHOD_TYPE_##kind},
 #define METHOD_TYPE_UNARY         "unary"
 #define METHOD_TYPE_SERVER_STREAM "server_stream"

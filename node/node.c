@@ -45,6 +45,13 @@ static void on_lock_changed(void *owner, struct slice name, struct slice key,
     waits_note(&node->waits, name, key, token);
 }
 
+static void on_auth_changed(void *owner, const struct kv_auth_event *event)
+{
+    struct node *node = owner;
+
+    access_note(&node->access, event);
+}
+
 static void on_frame(void *owner, uint64_t from, const struct link_frame *frame)
 {
     struct node *node = owner;
@@ -188,6 +195,8 @@ static struct kv_options state_options(struct node *node)
         .fatal_owner = node,
         .lock_changed = on_lock_changed,
         .lock_owner = node,
+        .auth_changed = on_auth_changed,
+        .auth_owner = node,
     };
 }
 
@@ -287,6 +296,7 @@ static void open_machine(struct node *node)
     }
     node->machine = machine_open(&options);
     raftlog_get_status(node->log, &node->status);
+    access_set_state(&node->access, node->kv);
     calls_init(&node->calls, node->config->rate_limit, now_ms);
     watching_init(&node->watching, now_ms);
     waits_init(&node->waits, now_ms);
@@ -308,6 +318,10 @@ int node_open(struct node **out, const struct config *config, struct env *env,
     node->epoch = env_random_u64(env) | 1;
     probes_init(&node->probes);
     rc = membership_init(&node->members, config, err);
+    if (rc == 0) {
+        rc = access_open(&node->access, config, env, err);
+        err_prefix(rc != 0 ? err : NULL, rc, "--auth-token");
+    }
     if (rc != 0) {
         goto fail;
     }
@@ -410,7 +424,8 @@ bool node_stopped(const struct node *node)
 
 bool node_idle(const struct node *node)
 {
-    return raftlog_idle(node->log) && kv_idle(node->kv) && reseed_idle(&node->reseed);
+    return raftlog_idle(node->log) && kv_idle(node->kv) && reseed_idle(&node->reseed) &&
+           passwords_idle(&node->access.passwords);
 }
 
 void node_close(struct node *node)
@@ -438,6 +453,7 @@ void node_close(struct node *node)
     }
     raftlog_close(node->log);
     kv_close(node->kv);
+    access_close(&node->access);
     peers_close(node->peers);
     if (node->dir.path != NULL) {
         datadir_close(&node->dir);

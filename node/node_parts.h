@@ -4,6 +4,7 @@
 #ifndef KVD_NODE_NODE_PARTS_H
 #define KVD_NODE_NODE_PARTS_H
 
+#include "node/access.h"
 #include "node/calls.h"
 #include "node/conn.h"
 #include "node/datadir.h"
@@ -53,6 +54,7 @@ struct node {
     struct diverge diverge;
     struct fitness fitness;
     struct publisher publisher;
+    struct access access;
     struct calls calls;
     struct watching watching;
     struct waits waits;

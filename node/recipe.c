@@ -51,7 +51,7 @@ static void on_ended(struct call *call)
 
     hold_wait_end(&recipe->wait);
     if (recipe->entered != 0 && (call->left || call->lost)) {
-        errand_delete(call->node->machine, recipe->key,
+        errand_delete(call, recipe->key,
                       recipe->token != 0 ? recipe->token : recipe->entered,
                       recipe->token == 0);
     }

@@ -8,6 +8,9 @@
 
 #define BATCH_ARENA   (1 * MIB) /* for the TTLs of LIMIT_RENEW_IDS leases */
 #define COMMAND_EXTRA 128       /* bytes of a command beside its ids */
+#define NAME_EXTRA    128       /* bytes of a user beside its name, in memory ... */
+#define USER_BYTES    16        /* ... and in a command */
+#define ID_BYTES      8
 
 struct renewal {
     struct renewal *next;      /* in its line */
@@ -24,6 +27,8 @@ struct renew_batch {
     Kvd__Command__Command command;
     Kvd__Command__LeaseRenew renew;
     struct arena arena;
+    struct arena names; /* of the users, and their rows */
+    size_t bytes;       /* of ids and users */
     bool done;
     size_t left; /* items with a line, and one while the batch itself is at work */
     size_t n;
@@ -36,6 +41,7 @@ void renewals_init(struct renewals *r, struct machine *machine, size_t request_m
 
     *r = (struct renewals){
         .machine = machine,
+        .bytes_max = request_max > COMMAND_EXTRA ? request_max - COMMAND_EXTRA : 0,
         .ids_max = fit < 1                 ? 1
                    : fit < LIMIT_RENEW_IDS ? fit
                                            : LIMIT_RENEW_IDS,
@@ -47,7 +53,9 @@ void renewals_init(struct renewals *r, struct machine *machine, size_t request_m
 static void batch_free(struct renew_batch *batch)
 {
     arena_close(&batch->arena);
+    arena_close(&batch->names);
     free(batch->renew.ids);
+    free(batch->renew.by);
     free(batch->items);
     free(batch);
 }
@@ -64,6 +72,7 @@ static void batch_resize(struct renew_batch *batch, size_t room)
 {
     batch->items = mem_grow(batch->items, room * sizeof(batch->items[0]));
     batch->renew.ids = mem_grow(batch->renew.ids, room * sizeof(batch->renew.ids[0]));
+    batch->renew.by = mem_grow(batch->renew.by, room * sizeof(batch->renew.by[0]));
 }
 
 static void on_applied(struct machine_op *op, enum api_status status,
@@ -122,6 +131,7 @@ static struct renew_batch *batch_new(struct renewals *r)
     batch->left = 1;
     batch_resize(batch, r->ids_max);
     arena_init(&batch->arena, BATCH_ARENA);
+    arena_init(&batch->names, LIMIT_RENEW_IDS * (LIMIT_AUTH_NAME + NAME_EXTRA));
     return batch;
 }
 
@@ -134,6 +144,8 @@ static void submit(struct renewals *r)
     r->n_submitted++;
     empty.ids = batch->renew.ids;
     empty.n_ids = batch->n;
+    empty.by = batch->renew.by;
+    empty.n_by = batch->renew.n_by;
     batch->renew = empty;
     kvd__command__command__init(&batch->command);
     batch->command.request_case = KVD__COMMAND__COMMAND__REQUEST_LEASE_RENEW;
@@ -197,17 +209,62 @@ void renewal_line_close(struct renewals *r, struct renewal_line *line)
     }
 }
 
-bool renewals_add(struct renewals *r, struct renewal_line *line, int64_t id,
-                  int64_t revision)
+static bool is_last_user(const struct renew_batch *batch, const char *user)
 {
-    struct renew_batch *batch = r->batch;
+    const Kvd__Command__LeaseRenew *renew = &batch->renew;
+
+    return renew->n_by > 0 && strcmp(renew->by[renew->n_by - 1]->user, user) == 0;
+}
+
+static size_t cost_of(const struct renew_batch *batch, const char *user)
+{
+    return ID_BYTES +
+           (user != NULL && !is_last_user(batch, user) ? strlen(user) + USER_BYTES : 0);
+}
+
+/* In a command all ids have a user, or none. */
+static bool fits(const struct renewals *r, const char *user)
+{
+    const struct renew_batch *batch = r->batch;
+
+    return batch->n == 0 || ((user != NULL) == (batch->renew.n_by > 0) &&
+                             batch->bytes + cost_of(batch, user) <= r->bytes_max);
+}
+
+/* Whose the next id is; those that come one after the other share a row. */
+static void add_user(struct renew_batch *batch, const char *user)
+{
+    Kvd__Command__LeaseRenew *renew = &batch->renew;
+    Kvd__Command__Renewer *by;
+
+    if (!is_last_user(batch, user)) {
+        by = arena_alloc(&batch->names, sizeof(*by));
+        kvd__command__renewer__init(by);
+        by->user = (char *)arena_dup(&batch->names, slice_of(user, strlen(user) + 1)).ptr;
+        renew->by[renew->n_by++] = by;
+    }
+    renew->by[renew->n_by - 1]->n++;
+}
+
+bool renewals_add(struct renewals *r, struct renewal_line *line, int64_t id,
+                  const char *user, int64_t revision)
+{
+    struct renew_batch *batch;
     struct renewal *item;
 
     if (r->n >= LIMIT_RENEWALS || line->n >= LIMIT_STREAM_RENEWALS) {
         return false;
     }
-    if (batch == NULL) {
-        batch = r->batch = batch_new(r);
+    if (r->batch != NULL && !fits(r, user)) {
+        submit(r);
+    }
+    if (r->batch == NULL) {
+        r->batch = batch_new(r);
+    }
+    batch = r->batch;
+    batch->bytes += cost_of(batch, user);
+    if (user != NULL) {
+        add_user(batch, user);
     }
     item = &batch->items[batch->n];
     *item = (struct renewal){.line = line, .batch = batch, .revision = revision};

@@ -38,7 +38,8 @@ struct renewal_events {
 
 struct renewals {
     struct machine *machine;   /* private, as all below */
-    size_t ids_max;            /* of a command, so that it is not too large */
+    size_t ids_max;            /* of a command, so that it is not too large ... */
+    size_t bytes_max;          /* ... and of them with their users */
     struct renew_batch *batch; /* of this turn, not full; may be NULL */
     size_t n;                  /* requests that wait, in all lines */
     size_t n_submitted;        /* commands on their way */
@@ -54,12 +55,13 @@ void renewal_line_init(struct renewal_line *line, const struct renewal_events *e
 /* Nobody waits any more for what is still on its way. */
 void renewal_line_close(struct renewals *r, struct renewal_line *line);
 
-/* A request, with what its answer is to be told with. False: too many wait. */
+/* A request of a user (NULL: auth is off), with what its answer is to be told with.
+ * False: too many wait. */
 bool renewals_add(struct renewals *r, struct renewal_line *line, int64_t id,
-                  int64_t revision);
+                  const char *user, int64_t revision);
 
 /* Takes the answer to the oldest request off the line, when it is known. ttl: 0 when the
- * lease is gone. */
+ * lease is gone, negative when its user may not renew it. */
 struct renewal_answer {
     int64_t id;
     int64_t revision;

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "health.pb-c.h"
 #include "lock.pb-c.h"
+#include "node/admit.h"
 #include "node/calls.h"
 #include "node/handlers.h"
 #include "node/node_parts.h"
@@ -17,8 +18,9 @@
 
 static const struct rpc_method methods[RPC_NMETHODS] = {
 #define RPC_SERVICE(service, descriptor)
-#define RPC_METHOD(service, method, kind, start, flags)                                  \
-    [RPC_##service##_##method] = {#service, #method, RPC_##kind, flags, start},
+#define RPC_METHOD(service, method, kind, start, needs, flags)                           \
+    [RPC_##service##_##                                                                  \
+        method] = {#service, #method, RPC_##kind, RPC_NEEDS_##needs, flags, start},
 #include "node/rpc.def"
 #undef RPC_METHOD
 #undef RPC_SERVICE
@@ -27,8 +29,8 @@ static const struct rpc_method methods[RPC_NMETHODS] = {
 /* Methods of services, counted in order of rpc.def: a service's rows begin where the
  * place of its own marker, less the markers before it, says. */
 enum place {
-#define RPC_SERVICE(service, descriptor)                PLACE_##service,
-#define RPC_METHOD(service, method, kind, start, flags) PLACE_##service##_##method,
+#define RPC_SERVICE(service, descriptor)                       PLACE_##service,
+#define RPC_METHOD(service, method, kind, start, needs, flags) PLACE_##service##_##method,
 #include "node/rpc.def"
 #undef RPC_METHOD
 #undef RPC_SERVICE
@@ -36,7 +38,7 @@ enum place {
 
 enum service_id {
 #define RPC_SERVICE(service, descriptor) SERVICE_##service,
-#define RPC_METHOD(service, method, kind, start, flags)
+#define RPC_METHOD(service, method, kind, start, needs, flags)
 #include "node/rpc.def"
 #undef RPC_METHOD
 #undef RPC_SERVICE
@@ -49,7 +51,7 @@ static const struct {
 } services[NSERVICES] = {
 #define RPC_SERVICE(service, descriptor)                                                 \
     {&descriptor, (unsigned)PLACE_##service - (unsigned)SERVICE_##service},
-#define RPC_METHOD(service, method, kind, start, flags)
+#define RPC_METHOD(service, method, kind, start, needs, flags)
 #include "node/rpc.def"
 #undef RPC_METHOD
 #undef RPC_SERVICE
@@ -143,7 +145,7 @@ void rpc_start(struct call *call)
     } else if ((method->flags & RPC_DATA) != 0 && diverge_stops(&node->diverge)) {
         call_fail(call, API_CORRUPT);
     } else {
-        method->start(call);
+        admit(call);
     }
 }
 

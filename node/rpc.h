@@ -10,7 +10,7 @@ struct call;
 
 enum rpc_id {
 #define RPC_SERVICE(service, descriptor)
-#define RPC_METHOD(service, method, kind, start, flags) RPC_##service##_##method,
+#define RPC_METHOD(service, method, kind, start, needs, flags) RPC_##service##_##method,
 #include "node/rpc.def"
 #undef RPC_METHOD
 #undef RPC_SERVICE
@@ -18,6 +18,17 @@ enum rpc_id {
 };
 
 enum rpc_kind { RPC_UNARY, RPC_SERVER_STREAM, RPC_BIDI };
+
+/* What a caller needs while auth is on. All but the first begin with a user. */
+enum rpc_need {
+    RPC_NEEDS_NOTHING = 1, /* no row may leave it out */
+    RPC_NEEDS_LOGIN,
+    RPC_NEEDS_READ,  /* of what the request names: admit.h, asked before the reply */
+    RPC_NEEDS_WRITE, /* the same, asked where the command is applied */
+    RPC_NEEDS_SELF,  /* the user or a role of the user; or ADMIN */
+    RPC_NEEDS_ADMIN, /* the role root */
+    RPC_NEEDS_EACH,  /* the handler asks for each message */
+};
 
 enum rpc_flag {
     RPC_DATA = 1 << 0,        /* reads or writes replicated data: refused when diverged */
@@ -33,6 +44,7 @@ struct rpc_method {
     const char *service; /* "KV" */
     const char *name;    /* "Range" */
     enum rpc_kind kind;
+    enum rpc_need needs;
     unsigned flags;
     /* Begins a call whose request was decoded; ends it now or later by call_reply or
      * call_fail. NULL: this version does not have it. */
@@ -56,7 +68,7 @@ void rpc_unknown_method(enum rpc_id id, char *text, size_t text_size);
 const ProtobufCMessageDescriptor *rpc_request_type(enum rpc_id id);
 const ProtobufCMessageDescriptor *rpc_reply_type(enum rpc_id id);
 
-/* The one pipeline: checks that hold for every method, then its start. */
+/* The one pipeline: checks that hold for every method, then who calls, then its start. */
 void rpc_start(struct call *call);
 
 /* Cluster, member, term and, where it is still 0, the revision of a reply. */

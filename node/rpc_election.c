@@ -1,6 +1,7 @@
 /* Etcd's Election service. The leader is the first in the line of the election's name. */
 #include "api/bytes.h"
 #include "base/check.h"
+#include "node/admit.h"
 #include "node/calls.h"
 #include "node/handlers.h"
 #include "node/node_parts.h"
@@ -168,9 +169,12 @@ static struct slice election_name(const struct call *call)
 static void leader_now(struct call *call)
 {
     V3electionpb__LeaderResponse reply = V3ELECTIONPB__LEADER_RESPONSE__INIT;
-    enum api_status status =
-        kv_lock_leader(call->node->kv, election_name(call), &call->arena, &reply.kv);
+    enum api_status status = admit_lock(call, election_name(call));
 
+    if (status == API_OK) {
+        status =
+            kv_lock_leader(call->node->kv, election_name(call), &call->arena, &reply.kv);
+    }
     if (status != API_OK) {
         recipe_fail(call, status);
     } else if (reply.kv == NULL) {
@@ -212,8 +216,11 @@ static void show_leader(struct call *call)
         return; /* others came and left */
     }
     arena_reset(&observer->arena);
-    status =
-        kv_lock_leader(call->node->kv, election_name(call), &observer->arena, &reply.kv);
+    status = admit_lock(call, election_name(call));
+    if (status == API_OK) {
+        status = kv_lock_leader(call->node->kv, election_name(call), &observer->arena,
+                                &reply.kv);
+    }
     if (status != API_OK) {
         recipe_fail(call, status);
     } else if (reply.kv != NULL) {

@@ -4,6 +4,7 @@
  * applied state; writes go through the log and are answered when they are applied here.
  * What can fail before that: the field checks of kv.h, the quota, the size. */
 #include "base/check.h"
+#include "node/admit.h"
 #include "node/calls.h"
 #include "node/handlers.h"
 #include "node/node_parts.h"
@@ -16,9 +17,11 @@ static void range_now(struct call *call)
     const Etcdserverpb__RangeRequest *req =
         (const Etcdserverpb__RangeRequest *)call->request;
     Etcdserverpb__RangeResponse *reply = NULL;
-    enum api_status status;
+    enum api_status status = admit_range(call, req->key, req->range_end);
 
-    status = kv_range(call->node->kv, req, &call->arena, &reply, &call->scan);
+    if (status == API_OK) {
+        status = kv_range(call->node->kv, req, &call->arena, &reply, &call->scan);
+    }
     if (status != API_OK) {
         call_fail(call, status);
     } else if (call->scan != NULL) {
@@ -48,9 +51,11 @@ static void txn_read_now(struct call *call)
 {
     const Etcdserverpb__TxnRequest *req = (const Etcdserverpb__TxnRequest *)call->request;
     Etcdserverpb__TxnResponse *reply = NULL;
-    enum api_status status;
+    enum api_status status = admit_txn(call, req);
 
-    status = kv_txn_read(call->node->kv, req, &call->arena, &reply);
+    if (status == API_OK) {
+        status = kv_txn_read(call->node->kv, req, &call->arena, &reply);
+    }
     call_answer(call, status, (ProtobufCMessage *)reply);
 }
 

@@ -7,6 +7,7 @@
 
 #include "api/bytes.h"
 #include "base/log.h"
+#include "node/admit.h"
 #include "node/calls.h"
 #include "node/errand.h"
 #include "node/handlers.h"
@@ -58,6 +59,7 @@ static void on_late(struct call *call)
     acquire->leave.lease = req->lease;
     acquire->leave.hold = req->hold;
     kvd__command__command__init(&call->command);
+    call->command.internal = true; /* to give up needs no permission */
     call->command.request_case = KVD__COMMAND__COMMAND__REQUEST_LOCK_LEAVE;
     call->command.lock_leave = &acquire->leave;
     call_propose(call, left_applied);
@@ -102,7 +104,7 @@ static void acquire_ended(struct call *call)
 
     hold_wait_end(&acquire->wait);
     if (call->left) {
-        errand_release(call->node->machine, api_slice(req->name), req->lease, req->hold);
+        errand_release(call, api_slice(req->name), req->lease, req->hold);
     }
 }
 
@@ -208,13 +210,33 @@ void rpc_force_release(struct call *call)
 
 /* ---- list, inspect ---- */
 
+/* The end of the range of keys that begin with a prefix, as etcd writes it: the first key
+ * behind them, or a zero byte. */
+static ProtobufCBinaryData prefix_end(struct arena *arena, ProtobufCBinaryData prefix)
+{
+    struct slice copy = arena_dup(arena, slice_of(prefix.data, prefix.len));
+    ProtobufCBinaryData end = {.len = copy.len, .data = (uint8_t *)copy.ptr};
+
+    while (end.len > 0 && end.data[end.len - 1] == 0xff) {
+        end.len--;
+    }
+    if (end.len == 0) {
+        return (ProtobufCBinaryData){.len = 1, .data = (uint8_t *)""};
+    }
+    end.data[end.len - 1]++;
+    return end;
+}
+
 static void list_now(struct call *call)
 {
+    const Kvd__V1__LockListRequest *req = (const Kvd__V1__LockListRequest *)call->request;
     Kvd__V1__LockListResponse *reply = NULL;
     enum api_status status =
-        kv_lock_list(call->node->kv, (const Kvd__V1__LockListRequest *)call->request,
-                     &call->arena, &reply);
+        admit_range(call, req->prefix, prefix_end(&call->arena, req->prefix));
 
+    if (status == API_OK) {
+        status = kv_lock_list(call->node->kv, req, &call->arena, &reply);
+    }
     call_answer(call, status, (ProtobufCMessage *)reply);
 }
 
@@ -225,11 +247,14 @@ void rpc_lock_list(struct call *call)
 
 static void inspect_now(struct call *call)
 {
+    const Kvd__V1__LockInspectRequest *req =
+        (const Kvd__V1__LockInspectRequest *)call->request;
     Kvd__V1__LockInspectResponse *reply = NULL;
-    enum api_status status = kv_lock_inspect(
-        call->node->kv, (const Kvd__V1__LockInspectRequest *)call->request, &call->arena,
-        &reply);
+    enum api_status status = admit_lock(call, api_slice(req->name));
 
+    if (status == API_OK) {
+        status = kv_lock_inspect(call->node->kv, req, &call->arena, &reply);
+    }
     call_answer(call, status, (ProtobufCMessage *)reply);
 }
 

@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "kv/kv.h"
+#include "node/admit.h"
 #include "node/calls.h"
 #include "node/config.h"
 #include "node/handlers.h"
@@ -105,6 +106,10 @@ static void send_answers(struct call *call)
     struct renewal_answer answer;
 
     while (call_takes_more(call) && renewals_take(renewals, &keeper->line, &answer)) {
+        if (answer.ttl < 0) {
+            call_fail(call, API_PERMISSION_DENIED);
+            return;
+        }
         send_answer(call, &answer);
         if (call->state == CALL_ENDED) {
             return;
@@ -136,10 +141,15 @@ static void keep_alive_heard(struct call *call, const ProtobufCMessage *message)
     const Etcdserverpb__LeaseKeepAliveRequest *req =
         (const Etcdserverpb__LeaseKeepAliveRequest *)message;
     struct keeper *keeper = call->owner;
+    const char *user;
+    enum api_status status = admit_message(call, &user);
 
-    if (!renewals_add(&call->node->renewals, &keeper->line, req->id,
-                      kv_revision(call->node->kv))) {
-        call_fail(call, API_TOO_MANY_REQUESTS);
+    if (status == API_OK && !renewals_add(&call->node->renewals, &keeper->line, req->id,
+                                          user, kv_revision(call->node->kv))) {
+        status = API_TOO_MANY_REQUESTS;
+    }
+    if (status != API_OK) {
+        call_fail(call, status);
     }
 }
 
@@ -183,10 +193,13 @@ static void time_to_live_now(struct call *call)
     const Etcdserverpb__LeaseTimeToLiveRequest *req =
         (const Etcdserverpb__LeaseTimeToLiveRequest *)call->request;
     Etcdserverpb__LeaseTimeToLiveResponse *reply = NULL;
-    enum api_status status;
+    enum api_status status = req->keys ? admit_lease(call, req->id) : API_OK;
 
-    status = kv_lease_time_to_live(
-        call->node->kv, req, raftlog_cluster_ms(call->node->log), &call->arena, &reply);
+    if (status == API_OK) {
+        status = kv_lease_time_to_live(call->node->kv, req,
+                                       raftlog_cluster_ms(call->node->log), &call->arena,
+                                       &reply);
+    }
     call_answer(call, status, (ProtobufCMessage *)reply);
 }
 
@@ -195,11 +208,30 @@ void rpc_lease_time_to_live(struct call *call)
     call_gate(call, time_to_live_now);
 }
 
+/* Whoever may not read one key of one lease sees none, as in etcd. */
+static enum api_status admit_leases(struct call *call,
+                                    const Etcdserverpb__LeaseLeasesResponse *reply)
+{
+    enum api_status status = admit_root(call);
+
+    if (status == API_OK) {
+        return status;
+    }
+    status = API_OK;
+    for (size_t i = 0; i < reply->n_leases && status == API_OK; i++) {
+        status = admit_lease(call, reply->leases[i]->id);
+    }
+    return status;
+}
+
 static void leases_now(struct call *call)
 {
     Etcdserverpb__LeaseLeasesResponse *reply = NULL;
     enum api_status status = kv_leases(call->node->kv, &call->arena, &reply);
 
+    if (status == API_OK) {
+        status = admit_leases(call, reply);
+    }
     call_answer(call, status, (ProtobufCMessage *)reply);
 }
 

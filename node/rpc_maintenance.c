@@ -1,6 +1,7 @@
 /* The Maintenance service: the member's condition, leadership, and the calls that exist
  * for operators' scripts. */
 #include "base/check.h"
+#include "node/admit.h"
 #include "node/calls.h"
 #include "node/handlers.h"
 #include "node/node_parts.h"
@@ -45,6 +46,11 @@ void rpc_alarm(struct call *call)
         (const Etcdserverpb__AlarmRequest *)call->request;
     Etcdserverpb__AlarmResponse reply = ETCDSERVERPB__ALARM_RESPONSE__INIT;
 
+    if (req->action != ETCDSERVERPB__ALARM_REQUEST__ALARM_ACTION__GET &&
+        admit_root(call) != API_OK) {
+        call_fail(call, API_PERMISSION_DENIED);
+        return;
+    }
     if (req->action == ETCDSERVERPB__ALARM_REQUEST__ALARM_ACTION__ACTIVATE) {
         call_fail_text(call, GRPC_UNIMPLEMENTED,
                        "kvd: alarms cannot be raised by hand in this version");

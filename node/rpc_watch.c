@@ -13,6 +13,7 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "node/admit.h"
 #include "node/calls.h"
 #include "node/handlers.h"
 #include "node/node_parts.h"
@@ -77,13 +78,33 @@ static unsigned flags_of(const Etcdserverpb__WatchCreateRequest *req)
     return flags;
 }
 
+/* May the sender of this message read what it wants to watch? */
+static enum api_status may_watch(struct watch_stream *stream,
+                                 const Etcdserverpb__WatchCreateRequest *req)
+{
+    const char *user;
+    enum api_status status = admit_message(stream->call, &user);
+
+    return status == API_OK ? kv_auth_may(stream->node->kv, user, KV_AUTH_READ, req->key,
+                                          req->range_end)
+                            : status;
+}
+
 /* In etcd's order; NULL: there is nothing against it. What is our own goes to text. */
 static const char *refusal(struct watch_stream *stream,
                            const Etcdserverpb__WatchCreateRequest *req, char *text,
                            size_t text_size)
 {
+    enum api_status status;
+
     if (req->start_revision < 0) {
         return api_status_text(API_COMPACTED);
+    }
+    status = may_watch(stream, req);
+    if (status != API_OK) { /* as Go prints an error of gRPC: clients look for this */
+        snprintf(text, text_size, "rpc error: code = %s desc = %s",
+                 grpc_code_name(api_status_code(status)), api_status_text(status));
+        return text;
     }
     if (watch_range_is_empty(api_slice(req->key), api_slice(req->range_end))) {
         return "mvcc: watcher range is empty";

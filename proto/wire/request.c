@@ -137,6 +137,11 @@ static void keep(struct request *request, struct buf *buf, struct slice value,
 
 static void keep_token(struct request *request, struct slice value)
 {
+    static const char bearer[] = "Bearer ";
+
+    if (starts_with(value, bearer)) {
+        value = slice_of(value.ptr + sizeof(bearer) - 1, value.len - sizeof(bearer) + 1);
+    }
     keep(request, &request->token, value, &request->md.token);
 }
 
@@ -148,15 +153,15 @@ static void take_token(struct request *request, struct slice value)
 
 static void take_authorization(struct request *request, struct slice value)
 {
-    static const char bearer[] = "Bearer ";
+    if ((request->seen & SEEN_TOKEN) == 0) {
+        keep_token(request, value);
+    }
+}
 
-    if ((request->seen & SEEN_TOKEN) != 0) {
-        return;
-    }
-    if (starts_with(value, bearer)) {
-        value = slice_of(value.ptr + sizeof(bearer) - 1, value.len - sizeof(bearer) + 1);
-    }
-    keep_token(request, value);
+static void take_gateway(struct request *request, struct slice value)
+{
+    (void)value;
+    request->md.from_gateway = true;
 }
 
 static void take_fence(struct request *request, struct slice value)
@@ -187,6 +192,7 @@ static const struct field {
     FIELD("authorization", 0, take_authorization),
     FIELD("hasleader", 0, take_has_leader),
     FIELD("client-api-version", 0, take_version),
+    FIELD("grpcgateway-accept", 0, take_gateway),
     FIELD("kvd-fence", 0, take_fence),
 #undef FIELD
 };
@@ -211,6 +217,7 @@ void request_init(struct request *request, size_t size_max)
     request->md.has_leader = false;
     request->md.bad_version = false;
     request->md.token = "";
+    request->md.from_gateway = false;
     request->md.fence = NULL;
     request->md.two_fences = false;
     request->token.max = size_max;

@@ -45,7 +45,8 @@ struct wire_metadata {
     int64_t timeout_ns;       /* grpc-timeout; -1: none */
     bool has_leader;          /* "hasleader: true" */
     bool bad_version;         /* client-api-version is not UTF-8 */
-    const char *token; /* token, else authorization (without "Bearer "); "" when absent */
+    const char *token; /* token, else authorization; without "Bearer "; "" when absent */
+    bool from_gateway; /* came through etcd's JSON gateway, with its certificate */
     const char *fence; /* kvd-fence; NULL when absent */
     bool two_fences;   /* kvd-fence came more than once */
 };

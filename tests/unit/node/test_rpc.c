@@ -57,6 +57,27 @@ Test(rpc, every_method_of_every_service_has_its_row)
     cr_assert_eq(n, RPC_NMETHODS);
 }
 
+/* Deny by default: what is open while auth is on is written here, too. */
+Test(rpc, every_row_says_what_its_callers_need)
+{
+    static const enum rpc_id open[] = {RPC_Auth_AuthStatus, RPC_Auth_Authenticate,
+                                       RPC_Health_Check, RPC_Health_Watch};
+
+    for (enum rpc_id id = 0; id < RPC_NMETHODS; id++) {
+        const struct rpc_method *row = rpc_get(id);
+        bool is_open = false;
+
+        for (size_t i = 0; i < sizeof(open) / sizeof(open[0]); i++) {
+            is_open |= open[i] == id;
+        }
+        cr_assert(row->needs >= RPC_NEEDS_NOTHING && row->needs <= RPC_NEEDS_EACH, "%s",
+                  row->name);
+        cr_assert_eq(row->needs == RPC_NEEDS_NOTHING, is_open, "%s", row->name);
+        cr_assert_eq(row->needs == RPC_NEEDS_EACH, row->kind == RPC_BIDI, "%s",
+                     row->name);
+    }
+}
+
 Test(rpc, a_reply_has_a_header_unless_its_row_says_no)
 {
     for (enum rpc_id id = 0; id < RPC_NMETHODS; id++) {
