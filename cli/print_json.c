@@ -49,8 +49,7 @@ static void opt_texts(struct json *j, const char *name, char *const *texts, size
     }
 }
 
-/* A key or a value; name_base64 is the name when it is not text. */
-static void opt_bytes(struct printer *p, const char *name, const char *name_base64,
+void print_json_bytes(struct printer *p, const char *name, const char *name_base64,
                       ProtobufCBinaryData binary)
 {
     struct slice bytes = slice_of_binary(binary);
@@ -81,7 +80,7 @@ static void write_header_fields(struct json *j,
     }
 }
 
-static void write_header(struct json *j, const Etcdserverpb__ResponseHeader *header)
+void print_json_header(struct json *j, const Etcdserverpb__ResponseHeader *header)
 {
     if (header != NULL) {
         json_name(j, "header");
@@ -96,11 +95,11 @@ static void write_kv(struct printer *p, const Mvccpb__KeyValue *kv)
     struct json *j = &p->json;
 
     json_open_object(j);
-    opt_bytes(p, "key", "key_base64", kv->key);
+    print_json_bytes(p, "key", "key_base64", kv->key);
     opt_int(j, "create_revision", kv->create_revision);
     opt_int(j, "mod_revision", kv->mod_revision);
     opt_int(j, "version", kv->version);
-    opt_bytes(p, "value", "value_base64", kv->value);
+    print_json_bytes(p, "value", "value_base64", kv->value);
     opt_int(j, "lease", kv->lease);
     json_close_object(j);
 }
@@ -124,7 +123,7 @@ static void json_range_begin(struct printer *p,
                              const Etcdserverpb__ResponseHeader *header)
 {
     json_open_object(&p->json);
-    write_header(&p->json, header);
+    print_json_header(&p->json, header);
     p->in_kvs = false;
 }
 
@@ -168,7 +167,7 @@ static void json_range_end(struct printer *p, bool more, int64_t count)
 static void write_put(struct printer *p, const Etcdserverpb__PutResponse *res)
 {
     json_open_object(&p->json);
-    write_header(&p->json, res->header);
+    print_json_header(&p->json, res->header);
     if (res->prev_kv != NULL) {
         json_name(&p->json, "prev_kv");
         write_kv(p, res->prev_kv);
@@ -179,7 +178,7 @@ static void write_put(struct printer *p, const Etcdserverpb__PutResponse *res)
 static void write_del(struct printer *p, const Etcdserverpb__DeleteRangeResponse *res)
 {
     json_open_object(&p->json);
-    write_header(&p->json, res->header);
+    print_json_header(&p->json, res->header);
     opt_int(&p->json, "deleted", res->deleted);
     write_kvs(p, "prev_kvs", res->prev_kvs, res->n_prev_kvs);
     json_close_object(&p->json);
@@ -219,7 +218,7 @@ static void write_txn(struct printer *p, const Etcdserverpb__TxnResponse *res)
     struct json *j = &p->json;
 
     json_open_object(j);
-    write_header(j, res->header);
+    print_json_header(j, res->header);
     opt_bool(j, "succeeded", res->succeeded);
     if (res->n_responses > 0) {
         json_name(j, "responses");
@@ -260,7 +259,7 @@ static void json_members(struct printer *p, const Etcdserverpb__MemberListRespon
     struct json *j = &p->json;
 
     json_open_object(j);
-    write_header(j, res->header);
+    print_json_header(j, res->header);
     json_name(j, "members");
     json_open_array(j);
     for (size_t i = 0; i < res->n_members; i++) {
@@ -282,7 +281,7 @@ static void json_members(struct printer *p, const Etcdserverpb__MemberListRespon
 static void write_status(struct json *j, const Etcdserverpb__StatusResponse *s)
 {
     json_open_object(j);
-    write_header(j, s->header);
+    print_json_header(j, s->header);
     opt_text(j, "version", s->version);
     opt_int(j, "dbSize", s->dbsize);
     opt_uint(j, "leader", s->leader);
@@ -405,7 +404,7 @@ static void json_lease_revoke(struct printer *p, int64_t id,
 {
     (void)id;
     json_open_object(&p->json);
-    write_header(&p->json, res->header);
+    print_json_header(&p->json, res->header);
     json_close_object(&p->json);
     end_document(p);
 }
@@ -500,7 +499,7 @@ static void write_hold(struct printer *p, const Kvd__V1__LockHold *hold)
     struct json *j = &p->json;
 
     json_open_object(j);
-    opt_bytes(p, "key", "key_base64", hold->key);
+    print_json_bytes(p, "key", "key_base64", hold->key);
     write_number(j, "token", hold->token);
     json_name(j, "granted");
     json_bool(j, hold->granted);
@@ -517,7 +516,7 @@ static void write_hold(struct printer *p, const Kvd__V1__LockHold *hold)
     }
     opt_texts(j, "holds", hold->holds, hold->n_holds);
     opt_bool(j, "election", hold->election);
-    opt_bytes(p, "value", "value_base64", hold->value);
+    print_json_bytes(p, "value", "value_base64", hold->value);
     json_close_object(j);
 }
 
@@ -526,14 +525,14 @@ static void json_locks(struct printer *p, const Kvd__V1__LockListResponse *res)
     struct json *j = &p->json;
 
     json_open_object(j);
-    write_header(j, res->header);
+    print_json_header(j, res->header);
     json_name(j, "locks");
     json_open_array(j);
     for (size_t i = 0; i < res->n_locks; i++) {
         const Kvd__V1__LockSummary *lock = res->locks[i];
 
         json_open_object(j);
-        opt_bytes(p, "name", "name_base64", lock->name);
+        print_json_bytes(p, "name", "name_base64", lock->name);
         json_name(j, "holders");
         json_uint(j, lock->holders);
         json_name(j, "waiting");
@@ -557,8 +556,8 @@ static void json_lock_line(struct printer *p, const char *name,
     struct json *j = &p->json;
 
     json_open_object(j);
-    write_header(j, res->header);
-    opt_bytes(p, "name", "name_base64", binary_of(slice_str(name)));
+    print_json_header(j, res->header);
+    print_json_bytes(p, "name", "name_base64", binary_of(slice_str(name)));
     json_name(j, "holders");
     json_uint(j, res->holders);
     json_name(j, "waiting");

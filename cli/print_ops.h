@@ -36,6 +36,12 @@ extern const struct print_ops print_json_ops;
 extern const struct print_ops print_fields_ops;
 extern const struct print_ops print_raw_ops;
 
+/* json: the member "header"; a key or a value, where name_base64 is the name when it is
+ * not text. Nothing for what is not there. */
+void print_json_header(struct json *j, const Etcdserverpb__ResponseHeader *header);
+void print_json_bytes(struct printer *p, const char *name, const char *name_base64,
+                      ProtobufCBinaryData binary);
+
 /* A range that came whole, inside a transaction. */
 void print_range(struct printer *p, const Etcdserverpb__RangeResponse *res);
 

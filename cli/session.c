@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "cli/exit.h"
 #include "cli/lib/kvd_parts.h"
+#include "cli/secret.h"
 
 #define FIELD(name) offsetof(struct settings, name)
 
@@ -16,6 +17,10 @@ const struct option_spec settings_specs[] = {
      "servers, separated by commas; default 127.0.0.1:2379"},
     {"write-out", 'w', OPTION_TEXT, FIELD(write_out), "FORMAT",
      "simple (default), table, json, json-base64, fields, raw"},
+    {"user", 0, OPTION_TEXT, FIELD(user), "NAME[:TEXT]",
+     "who you are, and the password; without it you are asked"},
+    {"password", 0, OPTION_TEXT, FIELD(password), "TEXT",
+     "the password of --user; better in KVCTL_PASSWORD, others can see it in ps"},
     {"command-timeout", 0, OPTION_DURATION, FIELD(command_timeout_ms), "TIME",
      "give up a request after this long; default 5s"},
     {"dial-timeout", 0, OPTION_DURATION, FIELD(dial_timeout_ms), "TIME",
@@ -57,6 +62,31 @@ void session_close(struct session *session)
     arena_close(&session->arena);
 }
 
+/* The password may come with the name, by its own option, or from the terminal. */
+static int take_user(struct session *session, struct err *err)
+{
+    struct settings *set = &session->settings;
+    const char *password;
+
+    if (set->user == NULL) {
+        return set->password == NULL
+                   ? 0
+                   : err_set(err, ERR_INVALID, "--password needs --user NAME, too");
+    }
+    if (set->password != NULL) {
+        return 0;
+    }
+    secret_split(set->user, &session->arena, &set->user, &password);
+    if (password != NULL) {
+        set->password = password;
+        return 0;
+    }
+    if (secret_ask("Password: ", &session->arena, &set->password, err) != 0) {
+        return err_prefix(err, ERR_INVALID, "--user %s", set->user);
+    }
+    return 0;
+}
+
 int session_configure(struct session *session, struct err *err)
 {
     const struct settings *set = &session->settings;
@@ -71,6 +101,9 @@ int session_configure(struct session *session, struct err *err)
     session->printer.hex = set->hex;
     if (set->dial_timeout_ms == 0 || set->command_timeout_ms == 0) {
         return err_set(err, ERR_INVALID, "a timeout of 0 leaves no time; try 5s");
+    }
+    if (take_user(session, err) != 0) {
+        return err->code;
     }
     session->endpoints =
         arena_alloc(&session->arena, LIMIT_ENDPOINTS * sizeof(*session->endpoints));
@@ -106,6 +139,7 @@ struct client *session_client_of(struct session *session,
                 .ca_file = session->settings.cacert,
                 .cert_file = session->settings.cert,
                 .key_file = session->settings.key},
+        .credentials = {session->settings.user, session->settings.password},
         .dial_timeout_ms = session->settings.dial_timeout_ms,
         .command_timeout_ms = session->settings.command_timeout_ms,
         .trace = session->settings.debug ? trace_to_stderr : NULL,
@@ -124,6 +158,8 @@ enum exit_code session_kvd(struct session *session, struct kvd_client **out,
 {
     struct kvd_options options = {
         .endpoints = session->settings.endpoints,
+        .user = session->settings.user,
+        .password = session->settings.password,
         .timeout_ms = session->settings.command_timeout_ms,
         .dial_timeout_ms = session->settings.dial_timeout_ms,
         .trace = session->settings.debug ? trace_to_stderr : NULL,

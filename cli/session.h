@@ -17,6 +17,8 @@
 struct settings {
     const char *endpoints;
     const char *write_out;
+    const char *user;     /* NAME or NAME:PASSWORD; then the name, or NULL */
+    const char *password; /* or NULL */
     int64_t dial_timeout_ms;
     int64_t command_timeout_ms;
     const char *cacert;

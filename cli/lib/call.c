@@ -73,7 +73,7 @@ static bool outcome_open(int code)
 }
 
 static enum verdict judge(const struct client_method *method,
-                          const struct stream_end *end)
+                          const struct stream_end *end, bool has_login)
 {
     bool may_be_applied = !method->repeatable && end->sent;
 
@@ -83,7 +83,7 @@ static enum verdict judge(const struct client_method *method,
     if (end->grpc_code == GRPC_OK) {
         return VERDICT_DONE;
     }
-    if (surely_not_taken(end->text)) {
+    if (surely_not_taken(end->text) || (has_login && login_is_void(end->text))) {
         return VERDICT_RETRY;
     }
     if (may_be_applied) {
@@ -205,7 +205,7 @@ static void note_end(struct call *call, const struct stream_end *end)
 static void on_ended(struct stream *stream, const struct stream_end *end)
 {
     struct call *call = container_of(stream, struct call, stream);
-    enum verdict verdict = judge(call->request->method, end);
+    enum verdict verdict = judge(call->request->method, end, io_has_login(call->io));
 
     call->err = (struct err){0};
     note_end(call, end);

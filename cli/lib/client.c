@@ -42,6 +42,38 @@ const struct client_method client_alarm_list =
     ETCD("Maintenance", "Alarm", alarm_response, true);
 const struct client_method client_member_list =
     ETCD("Cluster", "MemberList", member_list_response, true);
+const struct client_method client_auth_enable =
+    ETCD("Auth", "AuthEnable", auth_enable_response, true);
+const struct client_method client_auth_disable =
+    ETCD("Auth", "AuthDisable", auth_disable_response, true);
+const struct client_method client_auth_status =
+    ETCD("Auth", "AuthStatus", auth_status_response, true);
+const struct client_method client_user_add =
+    ETCD("Auth", "UserAdd", auth_user_add_response, false);
+const struct client_method client_user_get =
+    ETCD("Auth", "UserGet", auth_user_get_response, true);
+const struct client_method client_user_list =
+    ETCD("Auth", "UserList", auth_user_list_response, true);
+const struct client_method client_user_delete =
+    ETCD("Auth", "UserDelete", auth_user_delete_response, false);
+const struct client_method client_user_change_password =
+    ETCD("Auth", "UserChangePassword", auth_user_change_password_response, true);
+const struct client_method client_user_grant_role =
+    ETCD("Auth", "UserGrantRole", auth_user_grant_role_response, true);
+const struct client_method client_user_revoke_role =
+    ETCD("Auth", "UserRevokeRole", auth_user_revoke_role_response, false);
+const struct client_method client_role_add =
+    ETCD("Auth", "RoleAdd", auth_role_add_response, false);
+const struct client_method client_role_get =
+    ETCD("Auth", "RoleGet", auth_role_get_response, true);
+const struct client_method client_role_list =
+    ETCD("Auth", "RoleList", auth_role_list_response, true);
+const struct client_method client_role_delete =
+    ETCD("Auth", "RoleDelete", auth_role_delete_response, false);
+const struct client_method client_role_grant_permission =
+    ETCD("Auth", "RoleGrantPermission", auth_role_grant_permission_response, true);
+const struct client_method client_role_revoke_permission =
+    ETCD("Auth", "RoleRevokePermission", auth_role_revoke_permission_response, false);
 /* A grant too many ends by itself; revoking twice is revoking. */
 const struct client_method client_lease_grant =
     ETCD("Lease", "LeaseGrant", lease_grant_response, true);
@@ -107,11 +139,13 @@ int client_open(const struct client_options *options, struct client **out,
         client_close(client);
         return rc;
     }
+    client->options.credentials = (struct credentials){0}; /* theirs may go */
     rc = io_open(
         &(struct io_options){
             .endpoints = client->endpoints,
             .n_endpoints = options->n_endpoints,
             .tls = client->tls,
+            .credentials = options->credentials,
             .dial_timeout_ms = options->dial_timeout_ms,
             .ping_ms = options->ping_ms > 0 ? options->ping_ms : PING_MS,
             .trace = options->trace,

@@ -37,6 +37,22 @@ extern const struct client_method client_compact;
 extern const struct client_method client_status;
 extern const struct client_method client_alarm_list; /* Alarm, asked with action GET */
 extern const struct client_method client_member_list;
+extern const struct client_method client_auth_enable;
+extern const struct client_method client_auth_disable;
+extern const struct client_method client_auth_status;
+extern const struct client_method client_user_add;
+extern const struct client_method client_user_get;
+extern const struct client_method client_user_list;
+extern const struct client_method client_user_delete;
+extern const struct client_method client_user_change_password;
+extern const struct client_method client_user_grant_role;
+extern const struct client_method client_user_revoke_role;
+extern const struct client_method client_role_add;
+extern const struct client_method client_role_get;
+extern const struct client_method client_role_list;
+extern const struct client_method client_role_delete;
+extern const struct client_method client_role_grant_permission;
+extern const struct client_method client_role_revoke_permission;
 extern const struct client_method client_lease_grant; /* with a given ID it is a write */
 extern const struct client_method client_lease_revoke;
 extern const struct client_method client_lease_keep_alive; /* with a single request */
@@ -55,10 +71,11 @@ extern const struct client_method client_resign;
 struct client_options {
     const struct endpoint *endpoints; /* copied */
     size_t n_endpoints;
-    struct tls_options tls;     /* used while it opens */
-    int64_t dial_timeout_ms;    /* per endpoint */
-    int64_t command_timeout_ms; /* per call, dialing included */
-    int64_t ping_ms;            /* silence that is suspicious; 0: 5000 */
+    struct tls_options tls;         /* used while it opens */
+    struct credentials credentials; /* copied; shown at the beginning of each link */
+    int64_t dial_timeout_ms;        /* per endpoint */
+    int64_t command_timeout_ms;     /* per call, dialing included */
+    int64_t ping_ms;                /* silence that is suspicious; 0: 5000 */
     void (*trace)(void *owner, const char *line); /* each step, for people; may be NULL */
     void *trace_owner;
 };

@@ -81,7 +81,8 @@ static void on_ended(struct stream *stream, const struct stream_end *end)
         err_set(&why, ERR_REFUSED, "%s: %s: %s (%s)", feed->ep->text, feed->name,
                 end->text, grpc_code_name(end->grpc_code));
     }
-    if (end->answered && is_final(end->grpc_code)) {
+    if (end->answered && is_final(end->grpc_code) &&
+        !(io_has_login(feed->io) && login_is_void(end->text))) {
         feed->events->refused(feed, end->grpc_code, &why);
     } else {
         lose(feed, &why);
@@ -110,6 +111,10 @@ static void on_no_link(struct io_want *want, const struct err *err)
 {
     struct feed *feed = container_of(want, struct feed, want);
 
+    if (err->code == ERR_REFUSED) { /* the password is wrong, and stays so */
+        feed->events->refused(feed, GRPC_UNAUTHENTICATED, err);
+        return;
+    }
     feed->pause_ms = feed->pause_ms == 0 ? PAUSE_FIRST_MS : feed->pause_ms;
     open_later(feed);
     feed->events->lost(feed, err);

@@ -24,13 +24,15 @@
 #include "base/limits.h"
 #include "cli/lib/socket.h"
 
-#define STAGGER_MS 250 /* then the next endpoint is dialled, too */
-#define LINKS_LEFT 4   /* left links that are kept for the streams they have */
+#define STAGGER_MS 250  /* then the next endpoint is dialled, too */
+#define LOGIN_MS   5000 /* for the first call on a link */
+#define LINKS_LEFT 4    /* left links that are kept for the streams they have */
 
 /* A link and its place in the list of all. */
 struct io_link {
     struct list in_io;
     struct link *link;
+    struct login login;
     bool left;
     bool told; /* its failure or success was noticed */
 };
@@ -364,16 +366,19 @@ static void append_text(struct err *all, const char *text)
     snprintf(all->text + len, sizeof(all->text) - len, "%s", text);
 }
 
-static void note_failure(struct io *io, const struct link *link)
+static void note_failure(struct io *io, const struct io_link *failed)
 {
-    const char *endpoint = link_endpoint(link)->text;
+    const char *endpoint = link_endpoint(failed->link)->text;
+    const struct err *why = link_state(failed->link) == LINK_DOWN
+                                ? link_error(failed->link)
+                                : &failed->login.err;
 
-    io_trace(io, "%s: %s", endpoint, link_error(link)->text);
+    io_trace(io, "%s: %s", endpoint, why->text);
     append_text(&io->failures, io->failures.text[0] != '\0' ? "; " : "");
     append_text(&io->failures, endpoint);
     append_text(&io->failures, ": ");
-    append_text(&io->failures, link_error(link)->text);
-    io->failures.code = link_error(link)->code;
+    append_text(&io->failures, why->text);
+    io->failures.code = why->code;
 }
 
 /* The first that is up is used; the others are not needed any more. */
@@ -398,7 +403,36 @@ static void drop(struct io *io, struct io_link *at)
     }
     list_del(&at->in_io);
     link_close(at->link);
+    login_close(&at->login);
     free(at);
+}
+
+bool io_has_login(const struct io *io)
+{
+    return io->options.credentials.user != NULL;
+}
+
+/* A link is up once the login is over; one that failed makes it as good as down. */
+static enum link_state state_of(struct io *io, struct io_link *one)
+{
+    enum link_state state = link_state(one->link);
+
+    if (state != LINK_UP || one->left || !io_has_login(io)) {
+        return state;
+    }
+    if (one->login.state == LOGIN_NONE) {
+        login_start(&one->login, one->link, &io->options.credentials, LOGIN_MS);
+    }
+    switch (one->login.state) {
+    case LOGIN_NONE:
+    case LOGIN_RUNNING:
+        return LINK_GREETING;
+    case LOGIN_DONE:
+        return LINK_UP;
+    case LOGIN_FAILED:
+        return LINK_DOWN;
+    }
+    UNREACHABLE();
 }
 
 /* Takes note of what became of each link, and drops those of no use. */
@@ -408,14 +442,14 @@ static void look_after_links(struct io *io)
 
     LIST_FOREACH_SAFE (at, &io->links) {
         struct io_link *one = container_of(at, struct io_link, in_io);
-        enum link_state state = link_state(one->link);
+        enum link_state state = state_of(io, one);
 
         if (!one->told && (state >= LINK_UP || one->left)) {
             io->n_dialling--;
             if (state == LINK_UP && !one->left) {
                 note_up(io, one);
             } else if (state == LINK_DOWN) {
-                note_failure(io, one->link);
+                note_failure(io, one);
             }
             one->told = true;
         }
@@ -536,6 +570,20 @@ static void *io_thread(void *arg)
 
 /* ---- open and close ---- */
 
+static void io_free(struct io *io)
+{
+    char *password = (char *)io->options.credentials.password;
+
+    if (io_has_login(io)) {
+        explicit_bzero(password, strlen(password));
+        free(password);
+        free((char *)io->options.credentials.user);
+    }
+    pthread_mutex_destroy(&io->lock);
+    free(io->endpoints);
+    free(io);
+}
+
 int io_open(const struct io_options *options, struct io **out, struct err *err)
 {
     struct io *io = mem_zero(sizeof(*io));
@@ -548,6 +596,10 @@ int io_open(const struct io_options *options, struct io **out, struct err *err)
     io->endpoints =
         mem_dup(options->endpoints, options->n_endpoints * sizeof(struct endpoint));
     io->options.endpoints = io->endpoints;
+    if (io_has_login(io)) {
+        io->options.credentials.user = mem_strdup(options->credentials.user);
+        io->options.credentials.password = mem_strdup(options->credentials.password);
+    }
     list_init(&io->inbox);
     list_init(&io->timers);
     list_init(&io->wants);
@@ -572,9 +624,7 @@ int io_open(const struct io_options *options, struct io **out, struct err *err)
 
 fail:
     socket_close(&io->wake_fd);
-    pthread_mutex_destroy(&io->lock);
-    free(io->endpoints);
-    free(io);
+    io_free(io);
     return rc;
 }
 
@@ -590,9 +640,7 @@ void io_close(struct io *io)
     pthread_join(io->thread, NULL);
     CHECK(list_empty(&io->inbox) && list_empty(&io->wants) && list_empty(&io->timers));
     socket_close(&io->wake_fd);
-    pthread_mutex_destroy(&io->lock);
-    free(io->endpoints);
-    free(io);
+    io_free(io);
 }
 
 size_t io_current(struct io *io)

@@ -13,15 +13,17 @@
 #include "base/list.h"
 #include "cli/lib/endpoint.h"
 #include "cli/lib/link.h"
+#include "cli/lib/login.h"
 
 struct io;
 
 struct io_options {
     const struct endpoint *endpoints; /* copied */
     size_t n_endpoints;
-    struct tls *tls;         /* of the endpoints that speak it; NULL when none does */
-    int64_t dial_timeout_ms; /* per endpoint */
-    int64_t ping_ms;         /* silence after which a server with open calls is probed */
+    struct tls *tls; /* of the endpoints that speak it; NULL when none does */
+    struct credentials credentials; /* copied */
+    int64_t dial_timeout_ms;        /* per endpoint */
+    int64_t ping_ms; /* silence after which a server with open calls is probed */
     void (*trace)(void *owner, const char *line); /* on the I/O thread; may be NULL */
     void *trace_owner;
 };
@@ -69,6 +71,9 @@ void io_leave(struct io *io, const struct link *link);
 
 /* Of a link; lives as long as the client. */
 const struct endpoint *io_endpoint(const struct io *io, const struct link *link);
+
+/* Calls show a token: one that does not count any more is had anew on another link. */
+bool io_has_login(const struct io *io);
 
 /* What was tried and failed, for a message; "" when nothing has yet. */
 const char *io_failures(const struct io *io);

@@ -153,6 +153,8 @@ struct kvd_client;
 
 struct kvd_options {
     const char *endpoints;   /* "host:port,https://host:port"; NULL: 127.0.0.1:2379 */
+    const char *user;        /* NULL: none; shown with the password on each connection */
+    const char *password;    /* of the user; NULL: empty */
     int64_t timeout_ms;      /* of a call, when it has none of its own; 0: 5000 */
     int64_t dial_timeout_ms; /* to connect to one endpoint; 0: 2000 */
     int64_t ping_ms;         /* a silent connection is probed after this; 0: 5000 */

@@ -57,6 +57,7 @@ struct link {
     int64_t pinged_ms; /* 0: not since heard_ms */
     bool more; /* read and not looked at yet: the socket may stay silent about it */
     bool going_away;
+    char *token; /* or NULL */
     struct err err;
     uint8_t in[READ_BYTES];
 };
@@ -189,6 +190,7 @@ void link_close(struct link *link)
     end_streams(link);
     wire_close(link->wire);
     buf_close(&link->out);
+    free(link->token);
     free(link);
 }
 
@@ -502,6 +504,12 @@ bool link_takes_streams(const struct link *link)
     return link->state == LINK_UP && !link->going_away && link->n_streams < LIMIT_STREAMS;
 }
 
+void link_set_token(struct link *link, const char *token)
+{
+    free(link->token);
+    link->token = mem_strdup(token);
+}
+
 size_t link_n_streams(const struct link *link)
 {
     return link->n_streams;
@@ -517,7 +525,8 @@ int64_t link_heard_ms(const struct link *link)
 bool stream_start(struct stream *stream, struct link *link, const char *path,
                   int64_t timeout_ms, bool require_leader)
 {
-    static const char *const metadata[] = {"hasleader", "true", NULL};
+    const char *metadata[5];
+    size_t n = 0;
     int64_t timeout_ns = timeout_ms < 0 ? -1 : timeout_ms * 1000000;
     struct wire_call *call;
 
@@ -525,8 +534,16 @@ bool stream_start(struct stream *stream, struct link *link, const char *path,
     if (!link_takes_streams(link)) {
         return false;
     }
-    call = wire_call(link->wire, path, link->ep.authority, timeout_ns,
-                     require_leader ? metadata : NULL);
+    if (require_leader) {
+        metadata[n++] = "hasleader";
+        metadata[n++] = "true";
+    }
+    if (link->token != NULL) {
+        metadata[n++] = "token";
+        metadata[n++] = link->token;
+    }
+    metadata[n] = NULL;
+    call = wire_call(link->wire, path, link->ep.authority, timeout_ns, metadata);
     if (call == NULL) {
         link->going_away = true;
         return false;

@@ -55,6 +55,9 @@ const struct err *link_error(const struct link *link);
 const struct endpoint *link_endpoint(const struct link *link);
 bool link_takes_streams(const struct link *link); /* up, and not going away */
 size_t link_n_streams(const struct link *link);
+
+/* All streams that start later show this token. */
+void link_set_token(struct link *link, const char *token);
 int64_t link_heard_ms(const struct link *link); /* when the server last said something */
 
 /* How a stream ended. */

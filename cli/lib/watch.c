@@ -171,6 +171,9 @@ static void on_canceled(struct watch *watch, const Etcdserverpb__WatchResponse *
                 "revision %lld on",
                 (long long)res->compact_revision);
         end(watch, WATCH_COMPACTED, res->compact_revision, &why);
+    } else if (res->cancel_reason != NULL && io_has_login(watch->feed.io) &&
+               login_is_void(res->cancel_reason)) {
+        feed_move_on(&watch->feed, res->cancel_reason);
     } else if (res->cancel_reason != NULL && res->cancel_reason[0] != '\0') {
         err_set(&why, ERR_REFUSED, "Watch: %s", res->cancel_reason);
         end(watch, WATCH_ENDED, 0, &why);
