@@ -415,7 +415,7 @@ static void live(void)
 
 Test(store_crash, random_lives_lose_nothing, .timeout = 120)
 {
-    for (uint64_t seed = 1; seed <= 150; seed++) {
+    for (uint64_t seed = 1; seed <= 60; seed++) {
         begin(seed * 7919);
         sim_disk_set_short(m.rig.sim, seed % 3 == 0 ? 100000 : 0);
         rig_must_open(&m.rig);
