@@ -45,7 +45,8 @@ PLANT_SEEDS = "2000"
 # Suites that also run against the sanitizer build of the daemon.
 SANITIZED = {"check": ("cluster/restarts", "cluster/bad_input", "interop/watch", "interop/leases")}
 SANITIZED["soak"] = SANITIZED["check"] + (
-    "cluster/hostile", "cluster/watch_streams", "interop/lock_service", "interop/random_requests")
+    "cluster/hostile", "cluster/watch_streams", "interop/lock_service", "interop/random_requests",
+    "interop/tls_clients")
 
 
 class Suite:
