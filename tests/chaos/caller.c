@@ -72,7 +72,7 @@ bool caller_connect(struct caller *caller, int64_t timeout_ms)
         return true;
     }
     caller_close(caller);
-    caller->link = link_open(&caller->endpoints[caller->member], until_ms, PING_MS);
+    caller->link = link_open(&caller->endpoints[caller->member], NULL, until_ms, PING_MS);
     while (caller->link != NULL && link_state(caller->link) != LINK_UP &&
            clock_ms() < until_ms) {
         turn(caller, until_ms);
