@@ -433,6 +433,26 @@ Test(peer, bytes_that_are_no_frames_end_the_connection)
 }
 
 /* The header of a frame that would be as large as frames can be, and some of its body. */
+Test(peer, who_speaks_tls_to_a_port_that_does_not_is_named_in_the_log)
+{
+    static const struct sim_program idle = {idle_turn, no_deadline, fatal};
+    static const uint8_t hello[16] = {0x16, 0x03, 0x01, 0x02, 0x00, 0x01};
+    struct stranger stranger = {0};
+    struct net *net = sim_host_env(sides[2].host)->net;
+
+    start(1, 0xc, 0x11);
+    sim_host_run(sides[2].host, &idle, NULL);
+    stranger.stream =
+        net->ops->connect(net, addresses[1], NET_PLAIN, &stranger_events, &stranger);
+    run_for(50);
+    net->ops->write(stranger.stream, slice_of(hello, sizeof(hello)));
+    run_for(50);
+
+    cr_assert(stranger.ended);
+    cr_assert_not_null(strstr(seen, "it speaks TLS to a port that does not"));
+    net->ops->close(stranger.stream, true);
+}
+
 Test(peer, a_stranger_cannot_fill_memory_with_a_hello_that_never_ends)
 {
     static const struct sim_program idle = {idle_turn, no_deadline, fatal};
