@@ -51,7 +51,7 @@ static nghttp2_nv header(const char *name, const char *value, uint8_t flags)
 
 /* The path is never put into the table, so that blocks of all methods can be mixed. */
 static void make_block(nghttp2_hd_deflater *deflater, enum method method,
-                       const char *authority, struct block *out)
+                       const char *authority, const char *token, struct block *out)
 {
     nghttp2_nv nv[] = {
         header(":method", "POST", 0),
@@ -61,22 +61,23 @@ static void make_block(nghttp2_hd_deflater *deflater, enum method method,
         header("te", "trailers", 0),
         header("user-agent", "kvd-load/1", 0),
         header("content-type", "application/grpc", 0),
+        header("token", token != NULL ? token : "", 0),
     };
-    ssize_t len =
-        nghttp2_hd_deflate_hd(deflater, out->bytes, BLOCK_MAX, nv, ARRAY_LEN(nv));
+    ssize_t len = nghttp2_hd_deflate_hd(deflater, out->bytes, BLOCK_MAX, nv,
+                                        ARRAY_LEN(nv) - (token == NULL));
 
     CHECK(len > 0);
     out->len = (size_t)len;
 }
 
-void blocks_make(struct blocks *blocks, const char *authority)
+void blocks_make(struct blocks *blocks, const char *authority, const char *token)
 {
     for (int i = 0; i < METHOD_NMETHODS; i++) {
         nghttp2_hd_deflater *deflater;
 
         CHECK(nghttp2_hd_deflate_new(&deflater, 4096) == 0);
-        make_block(deflater, (enum method)i, authority, &blocks->first[i]);
-        make_block(deflater, (enum method)i, authority, &blocks->again[i]);
+        make_block(deflater, (enum method)i, authority, token, &blocks->first[i]);
+        make_block(deflater, (enum method)i, authority, token, &blocks->again[i]);
         nghttp2_hd_deflate_del(deflater);
     }
 }

@@ -23,7 +23,7 @@ struct blocks {
     } first[METHOD_NMETHODS], again[METHOD_NMETHODS];
 };
 
-void blocks_make(struct blocks *blocks, const char *authority);
+void blocks_make(struct blocks *blocks, const char *authority, const char *token);
 
 /* Room for one call at a time. */
 struct slot {

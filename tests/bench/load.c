@@ -374,7 +374,7 @@ static void open_all(struct load *load)
     open_tls(load);
     shape_open(&load->shape, load->o.value_size, load->o.serializable);
     for (size_t i = 0; i < load->o.n_endpoints; i++) {
-        blocks_make(&load->blocks[i], load->o.endpoints[i]);
+        blocks_make(&load->blocks[i], load->o.endpoints[i], load->o.token);
     }
     load->mode->open(load);
     load->now_ns = now();

@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "tests/bench/load.h"
 
-#define N_WORDS 9 /* options without a number */
+#define N_WORDS 10 /* options without a number */
 
 static const char usage[] =
     "usage: load MODE --endpoints HOST:PORT[,HOST:PORT...] [options]\n"
@@ -39,6 +39,7 @@ static const char options_help[] =
     "  --warm-up SECONDS  1\n"
     "  --seconds SECONDS  10\n"
     "  --seed N           1\n"
+    "  --token TEXT       shown with every call, where users are asked who they are\n"
     "  --cacert FILE      over TLS, with servers of this CA\n"
     "  --cert FILE        the generator's certificate ...\n"
     "  --key FILE         ... and its key\n";
@@ -162,6 +163,9 @@ static void one_option(struct options *options, int letter, char *value)
     case 'd':
         options->seconds = seconds("seconds", value);
         break;
+    case 'T':
+        options->token = value;
+        break;
     case 'C':
         options->cacert = value;
         break;
@@ -187,6 +191,7 @@ void options_parse(struct options *options, int argc, char **argv)
         {"hold", no_argument, NULL, 'H'},
         {"warm-up", required_argument, NULL, 'w'},
         {"seconds", required_argument, NULL, 'd'},
+        {"token", required_argument, NULL, 'T'},
         {"cacert", required_argument, NULL, 'C'},
         {"cert", required_argument, NULL, 'P'},
         {"key", required_argument, NULL, 'K'},

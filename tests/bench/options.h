@@ -12,6 +12,7 @@ struct options {
     size_t mode;                            /* place in modes */
     char *endpoints[OPTIONS_ENDPOINTS_MAX]; /* host:port, parts of argv */
     size_t n_endpoints;
+    const char *token;  /* NULL: none */
     const char *cacert; /* PEM files; NULL: plain text */
     const char *cert;   /* NULL: none */
     const char *key;
