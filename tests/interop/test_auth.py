@@ -9,6 +9,7 @@ import unittest
 
 import etcdctl
 import report
+import secure
 from cluster import ROOT, SERVER, Cluster, eventually, is_kvd
 
 ETCD = etcdctl.oracle()
@@ -228,6 +229,51 @@ class Members(unittest.TestCase):
                     if secret in text:
                         found.setdefault(secret, []).append(name)
         self.assertEqual(list(found), [b"found"], found)
+
+
+@unittest.skipUnless(is_kvd(), "kvctl makes the certificates")
+class Certificates(unittest.TestCase):
+    """With --client-cert-auth the common name is the user, where no token is shown."""
+
+    def test_a_certificate_is_as_good_as_a_password(self):
+        with secure.SecureCluster("auth-certificates", size=1, options=QUICK) as cluster:
+            cluster.members[0].variables = {"KVD_CLIENT_CERT_AUTH": "true"}
+            for name in ("alice", "mallory"):
+                secure.cert("client", cluster.pki, name)
+            cluster.start_and_wait()
+            for words in (["user", "add", "root", "--no-password"],
+                          ["user", "grant-role", "root", "root"],
+                          ["user", "add", "alice", "--no-password"], ["role", "add", "readers"],
+                          ["user", "add", "bob:bob-secret"],
+                          ["role", "grant-permission", "readers", "read", "/app/", "--prefix"],
+                          ["user", "grant-role", "alice", "readers"], ["auth", "enable"],
+                          ["put", "/app/x", "1"]):
+                self.tool(cluster, "kvctl", "root", *words)
+            for tool in ("kvctl", "etcdctl"):
+                self.tool(cluster, tool, "alice", "get", "/app/x")
+                self.tool(cluster, tool, "alice", "put", "/app/x", "2", refused="permission denied")
+                self.tool(cluster, tool, "alice", "get", "/app/x", user="bob:bob-secret",
+                          refused="permission denied")
+                self.tool(cluster, tool, "alice", "user", "list", refused="permission denied")
+                self.tool(cluster, tool, "mallory", "get", "/app/x", refused="permission denied")
+                self.tool(cluster, tool, "mallory", "member", "list", refused="permission denied")
+                self.tool(cluster, tool, "mallory", "user", "get", "bob", user="bob:bob-secret")
+                self.tool(cluster, tool, "root", "user", "list")
+
+    def tool(self, cluster, tool, certificate, *words, user=None, refused=None):
+        command = [KVCTL if tool == "kvctl" else tool, "--endpoints",
+                   cluster.members[0].client_url]
+        for option, name in (("--cacert", "ca.crt"), ("--cert", certificate + ".crt"),
+                             ("--key", certificate + ".key")):
+            command += [option, os.path.join(cluster.pki, name)]
+        command += ["--user", user] if user else []
+        ended = subprocess.run(command + list(words), capture_output=True, timeout=30, check=False,
+                               text=True, env=etcdctl.etcdctl_environment())
+        if refused:
+            self.assertNotEqual(ended.returncode, 0, words)
+            self.assertIn(refused, ended.stderr)
+        else:
+            self.assertEqual(ended.returncode, 0, ended.stderr)
 
 
 if __name__ == "__main__":
