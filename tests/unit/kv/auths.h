@@ -223,6 +223,21 @@ static inline void user_with_role(struct fixture *fx, const char *name)
     cr_assert_eq(user_grant(fx, name, name), API_OK);
 }
 
+/* Ann may read r/, write w/, both of b/, and take the lock l; auth is on, and commands
+ * are hers. */
+static inline void auth_on_for_ann(struct fixture *fx)
+{
+    user_with_role(fx, "ann");
+    cr_assert_eq(role_grant(fx, "ann", READ, "r/", "r0"), API_OK);
+    cr_assert_eq(role_grant(fx, "ann", WRITE, "w/", "w0"), API_OK);
+    cr_assert_eq(role_grant(fx, "ann", READWRITE, "b/", "b0"), API_OK);
+    cr_assert_eq(role_grant(fx, "ann", WRITE, "l/", "l0"), API_OK);
+    auth_on(fx);
+    put(fx, "r/1", "secret");
+    put(fx, "x", "other");
+    act_as(fx, "ann");
+}
+
 /* All users with their roles, and all roles with what they grant: "[u: r1 r2] (r r:a,b
  * w:c rw:d,0)"; ~ is a zero byte. */
 static inline void show_bytes(struct text *text, ProtobufCBinaryData bytes)
