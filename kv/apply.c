@@ -130,15 +130,13 @@ static enum api_status apply_lease_renew(struct kv *kv, const Kvd__Command__Comm
     return status;
 }
 
-/* Who may take the lock need not see who has it. */
+/* The answer that is for the client of the command. */
 static void hide_holder(struct kv *kv, const Kvd__Command__Client *client,
                         ProtobufCBinaryData name, Kvd__Command__LockOutcome *outcome)
 {
-    const char *user = client != NULL ? client->user : NULL;
-
-    if (outcome != NULL && outcome->answer != NULL &&
-        kv_auth_may_lock(kv, user, KV_AUTH_READ, api_slice(name)) != API_OK) {
-        outcome->answer->holder = NULL;
+    if (outcome != NULL) {
+        lock_hide_holder(kv, client != NULL ? client->user : NULL, api_slice(name),
+                         outcome->answer);
     }
 }
 

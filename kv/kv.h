@@ -202,10 +202,11 @@ size_t kv_lock_waiting(const struct kv *kv, struct slice name);
 /* Its hold is in the line, granted or not. */
 bool kv_lock_has(struct kv *kv, const Kvd__V1__AcquireRequest *req);
 
-/* What an acquire would be answered now, for one that waited. API_LOCK_LEFT: it is not in
- * the line any more. */
-enum api_status kv_lock_answer(struct kv *kv, const Kvd__V1__AcquireRequest *req,
-                               struct arena *arena, Kvd__V1__AcquireResponse **out);
+/* What an acquire of this user (auth.h) would be answered now, for one that waited.
+ * API_LOCK_LEFT: it is not in the line any more. */
+enum api_status kv_lock_answer(struct kv *kv, const char *user,
+                               const Kvd__V1__AcquireRequest *req, struct arena *arena,
+                               Kvd__V1__AcquireResponse **out);
 
 /* The first of the line has these create and mod revisions. */
 bool kv_lock_leads(const struct kv *kv, struct slice name, int64_t created,

@@ -11,6 +11,7 @@
 
 #include "base/check.h"
 #include "base/limits.h"
+#include "kv/auth.h"
 #include "kv/kv.h"
 #include "kv/lease.h"
 #include "kv/lock.h"
@@ -193,6 +194,14 @@ static Kvd__Command__LockOutcome *outcome(struct reply *reply,
         out->token = token;
     }
     return out;
+}
+
+void lock_hide_holder(struct kv *kv, const char *user, struct slice name,
+                      Kvd__V1__AcquireResponse *answer)
+{
+    if (answer != NULL && kv_auth_may_lock(kv, user, KV_AUTH_READ, name) != API_OK) {
+        answer->holder = NULL;
+    }
 }
 
 /* ---- acquire ---- */
@@ -513,8 +522,9 @@ bool kv_lock_has(struct kv *kv, const Kvd__V1__AcquireRequest *req)
     return find_asked(kv, req, &record) != NULL;
 }
 
-enum api_status kv_lock_answer(struct kv *kv, const Kvd__V1__AcquireRequest *req,
-                               struct arena *arena, Kvd__V1__AcquireResponse **out)
+enum api_status kv_lock_answer(struct kv *kv, const char *user,
+                               const Kvd__V1__AcquireRequest *req, struct arena *arena,
+                               Kvd__V1__AcquireResponse **out)
 {
     struct reply reply = reply_for(arena);
     Kvd__V1__LockRecord *record;
@@ -527,5 +537,6 @@ enum api_status kv_lock_answer(struct kv *kv, const Kvd__V1__AcquireRequest *req
         return API_LOCK_LEFT;
     }
     *out = answer_hold(kv, hold, record != NULL ? record->n_holds : 1, &reply);
+    lock_hide_holder(kv, user, api_slice(req->name), *out);
     return API_OK;
 }

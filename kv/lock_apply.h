@@ -23,4 +23,9 @@ enum api_status lock_force_release(struct kv *kv, const Kvd__V1__ForceReleaseReq
                                    struct reply *reply,
                                    Kvd__V1__ForceReleaseResponse **out);
 
+/* An answer, which may be NULL, as that user (auth.h) may see it: who may take the lock
+ * need not see who has it. */
+void lock_hide_holder(struct kv *kv, const char *user, struct slice name,
+                      Kvd__V1__AcquireResponse *answer);
+
 #endif

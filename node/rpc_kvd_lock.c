@@ -33,8 +33,8 @@ static const Kvd__V1__AcquireRequest *acquire_request(const struct call *call)
 static void answer_now(struct call *call)
 {
     Kvd__V1__AcquireResponse *reply = NULL;
-    enum api_status status =
-        kv_lock_answer(call->node->kv, acquire_request(call), &call->arena, &reply);
+    enum api_status status = kv_lock_answer(call->node->kv, call->user,
+                                            acquire_request(call), &call->arena, &reply);
 
     call_answer(call, status, (ProtobufCMessage *)reply);
 }

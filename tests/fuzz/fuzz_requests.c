@@ -93,7 +93,7 @@ static void acquire(void *req)
     if (kv_check_acquire(req) == API_OK) {
         run(KVD__COMMAND__COMMAND__REQUEST_LOCK_ACQUIRE, req);
         kv_lock_has(fx.kv, req);
-        kv_lock_answer(fx.kv, req, &fx.arena, &res);
+        kv_lock_answer(fx.kv, NULL, req, &fx.arena, &res);
     }
 }
 
