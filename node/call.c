@@ -373,8 +373,17 @@ void call_finish(struct call *call)
     call_end(call, GRPC_OK, NULL);
 }
 
+static bool is_about_users(enum api_status status)
+{
+    return status == API_USER_EMPTY || status == API_PERMISSION_DENIED ||
+           status == API_INVALID_AUTH_TOKEN || status == API_AUTH_FAILED;
+}
+
 void call_fail(struct call *call, enum api_status status)
 {
+    if (is_about_users(status)) {
+        metrics_add(&call->node->metrics, METRIC_AUTH_REFUSED, 1);
+    }
     call_end(call, api_status_code(status), api_status_text(status));
 }
 

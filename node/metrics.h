@@ -47,6 +47,7 @@ enum metric {
     METRIC_HEALTH_FAILURES,
     METRIC_DISK_STALLS,  /* the log's disk did not answer in time */
     METRIC_RATE_LIMITED, /* requests refused for their number */
+    METRIC_AUTH_REFUSED, /* calls refused for who made them, wrong passwords included */
     METRIC_TLS_HANDSHAKES,
     METRIC_TLS_RESUMED, /* of these, those that went on with an earlier session */
     METRIC_TLS_FAILURES,

@@ -132,6 +132,7 @@ Test(rpc_auth, who_does_not_say_who_it_is_is_refused)
     cr_assert_eq(sign_in("nobody", "wrong"), GRPC_INVALID_ARGUMENT);
     cr_assert_str_eq(answer_text,
                      "etcdserver: authentication failed, invalid user ID or password");
+    cr_assert_eq(members[1].node->metrics.counters[METRIC_AUTH_REFUSED], 3);
 }
 
 Test(rpc_auth, a_token_lives_as_long_as_it_is_used)
