@@ -452,6 +452,7 @@ static int make_accepting(struct load *load, struct err *err)
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF); /* tickets need none */
     CHECK(SSL_CTX_set_session_id_context(ctx, session_context,
                                          sizeof(session_context) - 1) == 1);
+    CHECK(SSL_CTX_set_num_tickets(ctx, 1) == 1); /* it may be shown more than once */
     if (load->side == NET_TLS_PEER) {
         /* Members are few, and each of their connections is verified anew. */
         SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
