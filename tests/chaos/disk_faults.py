@@ -1,8 +1,11 @@
 """Faults of disks and of what is on them, and failpoints of the daemon."""
 
 import os
+import time
 
 from faults import Fault, named
+
+TURNS_SECONDS = 0.1
 
 
 class PowerCut(Fault):
@@ -101,6 +104,7 @@ class Failpoint(Fault):
     def heal(self):
         for member in self.chosen:
             member.arm("")
+        time.sleep(TURNS_SECONDS)  # until then one that just started may know no better
         self.forbid()
         self.group.start(self.group.members)
 
