@@ -465,13 +465,11 @@ Test(auth_may, unions_of_many_users_take_bounded_memory)
         cr_assert_eq(user_grant(&fx, name, "r"), API_OK);
     }
     auth_on(&fx);
-    for (int round = 0; round < 2; round++) {
-        for (int i = 0; i < 600; i++) {
-            snprintf(name, sizeof(name), "u%d", i);
-            cr_assert_eq(may(name, KV_AUTH_READ, "00004", NULL), API_OK);
-            cr_assert_eq(may(name, KV_AUTH_WRITE, "00005", NULL), API_PERMISSION_DENIED);
-            cr_assert_leq(fx.kv->auth.n_spans, LIMIT_AUTH_SPANS);
-        }
+    for (int i = 0; i < 601; i++) {
+        snprintf(name, sizeof(name), "u%d", i % 600);
+        cr_assert_eq(may(name, KV_AUTH_READ, "00004", NULL), API_OK);
+        cr_assert_eq(may(name, KV_AUTH_WRITE, "00005", NULL), API_PERMISSION_DENIED);
+        cr_assert_leq(fx.kv->auth.n_spans, LIMIT_AUTH_SPANS);
     }
 }
 
