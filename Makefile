@@ -274,7 +274,7 @@ tests: all $(UNIT_BIN) $(CANARY_BIN) $(B)/rel/sim $(B)/san/kvd $(B)/fail/kvd $(C
 layers: ## check the #include lines against the layers of the house
 	@tests/layers
 
-style: ## check what a tool can check of the style: sizes, widths, names
+style: $(GEN_H) ## check what a tool can check of the style: sizes, widths, names
 	@tests/style
 
 sim: $(B)/rel/sim ## search for bugs with simulated clusters: make sim SEEDS=100000
