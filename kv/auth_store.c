@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "kv/hash.h"
+#include "kv/load.h"
 #include "kv/state.h"
 
 static const ProtobufCMessageDescriptor *const types[AUTH_NKINDS] = {
@@ -345,30 +346,6 @@ static bool load_row(struct kv *kv, sqlite3_stmt *stmt)
     return true;
 }
 
-static int load_rows(struct kv *kv, struct err *err)
-{
-    sqlite3_stmt *stmt = kv->db.stmts[DB_AUTH_LOAD];
-    int rc = 0;
-    int step;
-
-    sqlite3_bind_int64(stmt, 1, 0);
-    sqlite3_bind_int64(stmt, 2, -1);
-    while ((step = sqlite3_step(stmt)) == SQLITE_ROW) {
-        if (!load_row(kv, stmt)) {
-            rc = err_set(err, ERR_CORRUPT,
-                         "row %" PRId64 " of the users and roles is damaged; re-seed this"
-                         " member",
-                         (int64_t)sqlite3_column_int64(stmt, 0));
-            break;
-        }
-    }
-    if (rc == 0 && step != SQLITE_DONE) {
-        rc = db_error(&kv->db, err, "read the users and roles");
-    }
-    sqlite3_reset(stmt);
-    return rc;
-}
-
 int auth_load(struct kv *kv, struct err *err)
 {
     const struct auth_item *root;
@@ -377,7 +354,7 @@ int auth_load(struct kv *kv, struct err *err)
 
     kv->meta.auth_sum = 0;
     kv->auth.changes = 1;
-    rc = load_rows(kv, err);
+    rc = load_rows(kv, DB_AUTH_LOAD, "users and roles", load_row, err);
     if (rc != 0) {
         return rc;
     }

@@ -21,6 +21,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "kv/hash.h"
+#include "kv/load.h"
 #include "kv/state.h"
 
 #define RECORD_BYTES  24   /* id, ttl (0: gone), deadline; little endian */
@@ -119,29 +120,6 @@ static bool load_row(struct kv *kv, sqlite3_stmt *stmt)
     return true;
 }
 
-static int load_rows(struct kv *kv, struct err *err)
-{
-    sqlite3_stmt *stmt = kv->db.stmts[DB_LEASE_LOAD];
-    int rc = 0;
-    int step;
-
-    sqlite3_bind_int64(stmt, 1, 0);
-    sqlite3_bind_int64(stmt, 2, -1);
-    while ((step = sqlite3_step(stmt)) == SQLITE_ROW) {
-        if (!load_row(kv, stmt)) {
-            rc = err_set(err, ERR_CORRUPT,
-                         "row %" PRId64 " of the leases is damaged; re-seed this member",
-                         (int64_t)sqlite3_column_int64(stmt, 0));
-            break;
-        }
-    }
-    if (rc == 0 && step != SQLITE_DONE) {
-        rc = db_error(&kv->db, err, "read the leases");
-    }
-    sqlite3_reset(stmt);
-    return rc;
-}
-
 static int attach_keys(struct kv *kv, struct err *err)
 {
     struct span all = {.from = slice_str(""), .unbounded = true};
@@ -169,7 +147,7 @@ int lease_load(struct kv *kv, bool leased, struct err *err)
     int rc;
 
     kv->meta.lease_sum = 0;
-    rc = load_rows(kv, err);
+    rc = load_rows(kv, DB_LEASE_LOAD, "leases", load_row, err);
     if (rc == 0 && kv->meta.lease_sum != sum) {
         rc = err_set(err, ERR_CORRUPT,
                      "changes of leases are missing (%zu leases are there); re-seed"

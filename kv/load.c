@@ -9,6 +9,7 @@
 
 #include <inttypes.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/check.h"
@@ -270,6 +271,33 @@ static int load_history(struct load *load, struct err *err)
                      "; re-seed this member",
                      load->n, load->kv->meta.row_count);
     }
+    return rc;
+}
+
+int load_rows(struct kv *kv, enum db_stmt which, const char *what,
+              bool (*take)(struct kv *kv, sqlite3_stmt *stmt), struct err *err)
+{
+    sqlite3_stmt *stmt = kv->db.stmts[which];
+    int rc = 0;
+    int step;
+
+    sqlite3_bind_int64(stmt, 1, 0);
+    sqlite3_bind_int64(stmt, 2, -1);
+    while ((step = sqlite3_step(stmt)) == SQLITE_ROW) {
+        if (!take(kv, stmt)) {
+            rc = err_set(err, ERR_CORRUPT,
+                         "row %" PRId64 " of the %s is damaged; re-seed this member",
+                         (int64_t)sqlite3_column_int64(stmt, 0), what);
+            break;
+        }
+    }
+    if (rc == 0 && step != SQLITE_DONE) {
+        char doing[64];
+
+        (void)snprintf(doing, sizeof(doing), "read the %s", what);
+        rc = db_error(&kv->db, err, doing);
+    }
+    sqlite3_reset(stmt);
     return rc;
 }
 
